@@ -1,0 +1,38 @@
+# tasker_checkpoint: checkpoints of batch workflow steps, kept by the backend
+
+EXTENSION = tasker_checkpoint
+MODULE_big = tasker_checkpoint
+PGFILEDESC = "tasker_checkpoint - checkpoints of batch workflow steps"
+
+OBJS = \
+	$(WIN32RES) \
+	src/control.o \
+	src/document.o \
+	src/guard.o \
+	src/guc.o \
+	src/init.o \
+	src/read.o \
+	src/rules.o \
+	src/steps.o \
+	src/wakeup.o \
+	src/yield.o
+
+# The control file is the one source of the version.
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'$$/\1/p" $(EXTENSION).control)
+PG_CPPFLAGS = -DTCKPT_VERSION='"$(EXTVERSION)"'
+
+DATA = $(sort $(wildcard src/$(EXTENSION)--*.sql))
+
+# PGXS puts --dbname into REGRESS_OPTS only while nobody else sets it.
+REGRESS = $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))
+REGRESS_OPTS = --dbname=contrib_regression
+
+ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec))
+ISOLATION_OPTS = --dbname=isolation_regression \
+	--inputdir=test/isolation --outputdir=test/isolation
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(OBJS): $(wildcard src/*.h) $(EXTENSION).control

@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  Differences between server versions, and the only place that asks for
+ *	  the version.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TCKPT_COMPAT_H
+#define TCKPT_COMPAT_H
+
+#include "fmgr.h"
+
+#if PG_VERSION_NUM < 150000
+#error "tasker_checkpoint needs PostgreSQL 15 or later"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#if PG_VERSION_NUM >= 180000
+#define TCKPT_MODULE_MAGIC \
+	PG_MODULE_MAGIC_EXT(.name = "tasker_checkpoint", .version = TCKPT_VERSION)
+#else
+#define TCKPT_MODULE_MAGIC \
+	PG_MODULE_MAGIC
+#endif
+
+#endif							/* TCKPT_COMPAT_H */

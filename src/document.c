@@ -1,0 +1,672 @@
+/*-------------------------------------------------------------------------
+ *
+ * document.c
+ *	  The checkpoint document: read it, cut and extend its history, compose it.
+ *
+ * Documents are composed by copying values as they lie in the jsonb they
+ * come from; nothing is unpacked.  The on-disk format of jsonb (jsonb.h) is
+ * what makes that possible: a value's bytes do not depend on where it stands,
+ * but for the padding in front of it, since containers and numerics begin at
+ * a multiple of four.  What is built here is, to the byte, what core would
+ * build for the same value.
+ *
+ * Pure functions of their arguments: no SPI, no catalogs, no settings.
+ * Results live in the caller's memory context, and values point into the
+ * jsonb they were read from, which must be detoasted and outlive them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "common/int.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/numeric.h"
+
+#include "document.h"
+#include "tasker_checkpoint.h"
+
+/* Digits of the greatest int64 */
+#define INT64_DIGITS 19
+
+#define IS_ALIGNED_TYPE(type) \
+	((type) == JENTRY_ISNUMERIC || (type) == JENTRY_ISCONTAINER)
+
+/*
+ * The document's own keys in stored order: shorter ones first.  No two have
+ * the same length, so the length alone tells which one a key can be.
+ */
+static const struct
+{
+	const char *name;
+	uint32		len;
+	Size		field;			/* in TckptDocument */
+}			document_keys[] =
+{
+	{"cursor", 6, offsetof(TckptDocument, cursor)},
+	{"history", 7, offsetof(TckptDocument, history)},
+	{"timestamp", 9, offsetof(TckptDocument, timestamp)},
+	{"items_processed", 15, offsetof(TckptDocument, items_processed)},
+	{"history_truncated", 17, offsetof(TckptDocument, history_truncated)},
+	{"accumulated_results", 19, offsetof(TckptDocument, accumulated_results)}
+};
+
+static TckptValue
+null_value(void)
+{
+	return (TckptValue) {JENTRY_ISNULL, 0, ""};
+}
+
+/*
+ * The value that "entry" describes, "offset" bytes into the data of its
+ * container.  The padding before it counts in the entry, but is not part of
+ * the value.
+ */
+static TckptValue
+value_at(const char *data, uint32 offset, uint32 end, JEntry entry)
+{
+	TckptValue	value;
+
+	value.type = entry & JENTRY_TYPEMASK;
+	if (IS_ALIGNED_TYPE(value.type))
+		offset = INTALIGN(offset);
+	value.len = end - offset;
+	value.data = data + offset;
+	return value;
+}
+
+/* The root of a jsonb as a value, a scalar without the array around it. */
+TckptValue
+tckpt_value_of_jsonb(const Jsonb *jb)
+{
+	const JsonbContainer *root = &jb->root;
+
+	if (JsonContainerIsScalar(root))
+		return value_at((const char *) &root->children[1], 0,
+						JBE_OFFLENFLD(root->children[0]), root->children[0]);
+
+	return (TckptValue) {JENTRY_ISCONTAINER, VARSIZE(jb) - VARHDRSZ,
+						 (const char *) root};
+}
+
+TckptValue
+tckpt_value_of_int64(int64 value)
+{
+	Numeric		num = int64_to_numeric(value);
+
+	return (TckptValue) {JENTRY_ISNUMERIC, VARSIZE(num), (const char *) num};
+}
+
+/* A time as RFC 3339 has it: UTC, six decimals, Z. */
+TckptValue
+tckpt_value_of_timestamp(TimestampTz value)
+{
+	char	   *buf = palloc(TCKPT_TIMESTAMP_LEN + 1);
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (timestamp2tm(value, NULL, &tm, &fsec, NULL, NULL) != 0)
+		elog(ERROR, "timestamp out of range");
+
+	snprintf(buf, TCKPT_TIMESTAMP_LEN + 1, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ",
+			 tm.tm_year, tm.tm_mon, tm.tm_mday,
+			 tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
+
+	return (TckptValue) {JENTRY_ISSTRING, TCKPT_TIMESTAMP_LEN, buf};
+}
+
+/* A value as a jsonb of its own, always a copy. */
+Jsonb *
+tckpt_value_to_jsonb(const TckptValue *value)
+{
+	Size		size = tckpt_value_size(value);
+	Jsonb	   *jb = palloc(size);
+
+	SET_VARSIZE(jb, size);
+	if (value->type == JENTRY_ISCONTAINER)
+		memcpy(&jb->root, value->data, value->len);
+	else
+	{
+		jb->root.header = 1 | JB_FARRAY | JB_FSCALAR;
+		jb->root.children[0] = value->type | JENTRY_HAS_OFF | value->len;
+		memcpy(&jb->root.children[1], value->data, value->len);
+	}
+	return jb;
+}
+
+/* Reads exactly "n" digits; false if there are others. */
+static bool
+read_digits(const char **p, const char *end, int n, int *result)
+{
+	*result = 0;
+	for (int i = 0; i < n; i++, (*p)++)
+	{
+		if (*p >= end || !isdigit((unsigned char) **p))
+			return false;
+		*result = *result * 10 + (**p - '0');
+	}
+	return true;
+}
+
+static bool
+read_char(const char **p, const char *end, char c)
+{
+	if (*p >= end || **p != c)
+		return false;
+	(*p)++;
+	return true;
+}
+
+/*
+ * Reads an RFC 3339 time, as Tasker and its peers write it, with any number
+ * of decimals (those past microseconds are dropped) and any offset.  False if
+ * it is none; never raises, since it is applied to what others stored.
+ */
+bool
+tckpt_value_to_timestamp(const TckptValue *value, TimestampTz *result)
+{
+	const char *p = value->data;
+	const char *end;
+	struct pg_tm tm = {0};
+	fsec_t		fsec = 0;
+	int			tz = 0;
+
+	if (p == NULL || value->type != JENTRY_ISSTRING)
+		return false;
+
+	end = p + value->len;
+	if (!read_digits(&p, end, 4, &tm.tm_year) || !read_char(&p, end, '-') ||
+		!read_digits(&p, end, 2, &tm.tm_mon) || !read_char(&p, end, '-') ||
+		!read_digits(&p, end, 2, &tm.tm_mday) ||
+		!(read_char(&p, end, 'T') || read_char(&p, end, 't') ||
+		  read_char(&p, end, ' ')) ||
+		!read_digits(&p, end, 2, &tm.tm_hour) || !read_char(&p, end, ':') ||
+		!read_digits(&p, end, 2, &tm.tm_min) || !read_char(&p, end, ':') ||
+		!read_digits(&p, end, 2, &tm.tm_sec))
+		return false;
+
+	if (tm.tm_year < 1 || tm.tm_mon < 1 || tm.tm_mon > MONTHS_PER_YEAR ||
+		tm.tm_mday < 1 ||
+		tm.tm_mday > day_tab[isleap(tm.tm_year)][tm.tm_mon - 1] ||
+		tm.tm_hour >= HOURS_PER_DAY || tm.tm_min >= MINS_PER_HOUR ||
+		tm.tm_sec > SECS_PER_MINUTE)	/* a leap second is one */
+		return false;
+
+	if (read_char(&p, end, '.'))
+	{
+		int			unit = USECS_PER_SEC / 10;
+
+		if (p >= end || !isdigit((unsigned char) *p))
+			return false;
+		for (; p < end && isdigit((unsigned char) *p); p++, unit /= 10)
+			fsec += (*p - '0') * unit;
+	}
+
+	if (!read_char(&p, end, 'Z') && !read_char(&p, end, 'z'))
+	{
+		int			hours;
+		int			minutes;
+		bool		east = read_char(&p, end, '+');
+
+		if ((!east && !read_char(&p, end, '-')) ||
+			!read_digits(&p, end, 2, &hours) || !read_char(&p, end, ':') ||
+			!read_digits(&p, end, 2, &minutes) ||
+			hours >= HOURS_PER_DAY || minutes >= MINS_PER_HOUR)
+			return false;
+		tz = (hours * MINS_PER_HOUR + minutes) * SECS_PER_MINUTE;
+		if (east)
+			tz = -tz;
+	}
+
+	return p == end && tm2timestamp(&tm, fsec, &tz, result) == 0;
+}
+
+/*
+ * Reads a number that is written as an integer and lies between 0 and the
+ * greatest int64.  False for anything else; never raises.
+ */
+bool
+tckpt_value_to_count(const TckptValue *value, int64 *result)
+{
+	char	   *digits;
+	int64		count = 0;
+	bool		ok = true;
+
+	if (value->data == NULL || value->type != JENTRY_ISNUMERIC)
+		return false;
+
+	/* no function of core's converts without raising on all versions */
+	digits = DatumGetCString(DirectFunctionCall1(numeric_out,
+												 PointerGetDatum(value->data)));
+	for (char *c = digits; ok && *c != '\0'; c++)
+		ok = isdigit((unsigned char) *c) && c - digits < INT64_DIGITS &&
+			!pg_mul_s64_overflow(count, 10, &count) &&
+			!pg_add_s64_overflow(count, *c - '0', &count);
+	pfree(digits);
+
+	*result = count;
+	return ok;
+}
+
+bool
+tckpt_value_is_null(const TckptValue *value)
+{
+	return value->data == NULL || value->type == JENTRY_ISNULL;
+}
+
+bool
+tckpt_value_is_array(const TckptValue *value)
+{
+	return value->data != NULL && value->type == JENTRY_ISCONTAINER &&
+		JsonContainerIsArray((const JsonbContainer *) value->data);
+}
+
+/* Equal as stored: 1 and 1.0 are not.  Two absent values are equal. */
+bool
+tckpt_value_equal(const TckptValue *a, const TckptValue *b)
+{
+	if (a->data == NULL || b->data == NULL)
+		return a->data == b->data;
+
+	return a->type == b->type && a->len == b->len &&
+		memcmp(a->data, b->data, a->len) == 0;
+}
+
+/* Bytes that the value would take as a jsonb of its own. */
+Size
+tckpt_value_size(const TckptValue *value)
+{
+	if (value->data == NULL)
+		return 0;
+	if (value->type == JENTRY_ISCONTAINER)
+		return VARHDRSZ + value->len;
+
+	/* wrapped into an array of one */
+	return VARHDRSZ + sizeof(uint32) + sizeof(JEntry) + value->len;
+}
+
+/* A JSON null in the checkpoint column is no checkpoint. */
+bool
+tckpt_is_json_null(const Jsonb *jb)
+{
+	return tckpt_value_of_jsonb(jb).type == JENTRY_ISNULL;
+}
+
+static int
+key_cmp(const char *a, uint32 alen, const char *b, uint32 blen)
+{
+	if (alen != blen)
+		return alen > blen ? 1 : -1;
+	return memcmp(a, b, alen);
+}
+
+/* The field of a document that holds this key; NULL if it is not ours. */
+static TckptValue *
+document_field(TckptDocument *doc, const char *key, uint32 keylen)
+{
+	for (int i = 0; i < lengthof(document_keys); i++)
+		if (key_cmp(document_keys[i].name, document_keys[i].len,
+					key, keylen) == 0)
+			return (TckptValue *) ((char *) doc + document_keys[i].field);
+	return NULL;
+}
+
+/*
+ * Takes a document apart.  False, and an empty document, if it is no object.
+ */
+bool
+tckpt_document_read(const Jsonb *jb, TckptDocument *doc)
+{
+	const JsonbContainer *root = &jb->root;
+	uint32		npairs = JsonContainerSize(root);
+	const char *data = (const char *) &root->children[npairs * 2];
+	uint32		key_start = 0;
+	uint32		value_start;
+	uint32		extra_data = 0;
+
+	memset(doc, 0, sizeof(*doc));
+	if (!JsonContainerIsObject(root))
+		return false;
+
+	value_start = getJsonbOffset(root, npairs);
+	for (uint32 i = 0; i < npairs; i++)
+	{
+		uint32		key_end = key_start;
+		uint32		value_end = value_start;
+		TckptPair	pair;
+		TckptValue *field;
+
+		JBE_ADVANCE_OFFSET(key_end, root->children[i]);
+		JBE_ADVANCE_OFFSET(value_end, root->children[npairs + i]);
+
+		pair.key = data + key_start;
+		pair.keylen = key_end - key_start;
+		pair.value = value_at(data, value_start, value_end,
+							  root->children[npairs + i]);
+
+		field = document_field(doc, pair.key, pair.keylen);
+		if (field != NULL)
+			*field = pair.value;
+		else
+		{
+			if (doc->extra == NULL)
+				doc->extra = palloc(npairs * sizeof(TckptPair));
+			doc->extra[doc->nextra++] = pair;
+		}
+
+		key_start = key_end;
+		value_start = value_end;
+	}
+
+	if (doc->nextra == 0)
+		return true;
+
+	/* lay the other keys out as one object, to know its size */
+	for (int i = 0; i < doc->nextra; i++)
+		extra_data += doc->extra[i].keylen;
+	for (int i = 0; i < doc->nextra; i++)
+	{
+		if (IS_ALIGNED_TYPE(doc->extra[i].value.type))
+			extra_data = INTALIGN(extra_data);
+		extra_data += doc->extra[i].value.len;
+	}
+	doc->extra_size = VARHDRSZ + sizeof(uint32) +
+		2 * doc->nextra * sizeof(JEntry) + extra_data;
+	return true;
+}
+
+/* Where the elements of the stored array begin. */
+static const char *
+history_data(const TckptHistory *history)
+{
+	return (const char *) &history->array->children[history->nstored];
+}
+
+/*
+ * Reads what a document holds as history.  Nothing that is stored there makes
+ * this fail: what is no array counts as none, and entries up to the last one
+ * that is no object count as cut.
+ */
+void
+tckpt_history_read(const TckptDocument *doc, TckptHistory *history)
+{
+	int64		truncated = 0;
+	uint32	   *offsets;
+	const char *data;
+
+	memset(history, 0, sizeof(*history));
+
+	if (!tckpt_value_to_count(&doc->history_truncated, &truncated))
+		truncated = 0;
+	history->sequence = truncated;
+
+	if (!tckpt_value_is_array(&doc->history))
+		return;
+
+	history->array = (const JsonbContainer *) doc->history.data;
+	history->nstored = JsonContainerSize(history->array);
+	if (pg_add_s64_overflow(truncated, history->nstored, &history->sequence))
+		history->sequence = PG_INT64_MAX;
+
+	offsets = palloc((history->nstored + 1) * sizeof(uint32));
+	offsets[0] = 0;
+	for (uint32 i = 0; i < history->nstored; i++)
+	{
+		offsets[i + 1] = offsets[i];
+		JBE_ADVANCE_OFFSET(offsets[i + 1], history->array->children[i]);
+	}
+	history->offsets = offsets;
+
+	data = history_data(history);
+	for (uint32 i = history->nstored; i > 0; i--)
+	{
+		TckptValue	entry = value_at(data, offsets[i - 1], offsets[i],
+									 history->array->children[i - 1]);
+
+		if (entry.type != JENTRY_ISCONTAINER ||
+			!JsonContainerIsObject((const JsonbContainer *) entry.data))
+		{
+			history->first = i;
+			break;
+		}
+	}
+}
+
+/* Entries that the history holds, the new one included. */
+uint32
+tckpt_history_length(const TckptHistory *history)
+{
+	return history->nstored - history->first +
+		(history->entry.data != NULL ? 1 : 0);
+}
+
+/* Bytes of the stored entries that are kept, from the first one's own start. */
+static uint32
+history_kept_bytes(const TckptHistory *history)
+{
+	if (history->first == history->nstored)
+		return 0;
+	return history->offsets[history->nstored] -
+		INTALIGN(history->offsets[history->first]);
+}
+
+/* Bytes of the history's container. */
+static uint32
+history_bytes(const TckptHistory *history)
+{
+	uint32		data = history_kept_bytes(history);
+
+	if (history->entry.data != NULL)
+		data = INTALIGN(data) + history->entry.len;
+	return sizeof(uint32) + tckpt_history_length(history) * sizeof(JEntry) +
+		data;
+}
+
+/*
+ * Cuts the oldest entries until no more than so many are left, and no more
+ * than so many bytes as a jsonb of its own; -1 for no bound.  The new entry
+ * goes like any other.
+ */
+void
+tckpt_history_cut(TckptHistory *history, int64 entries, int64 size)
+{
+	while ((entries >= 0 && tckpt_history_length(history) > entries) ||
+		   (size >= 0 && VARHDRSZ + (int64) history_bytes(history) > size))
+	{
+		if (history->first < history->nstored)
+			history->first++;
+		else if (history->entry.data != NULL)
+			history->entry.data = NULL;
+		else
+			break;
+	}
+}
+
+/*
+ * Writes the history's container.  Stored entries are all objects, so that
+ * their relative position modulo four, and with it the padding between them,
+ * stays as it is when the first one moves to the start.
+ */
+static void
+history_write(const TckptHistory *history, char *dest)
+{
+	JsonbContainer *array = (JsonbContainer *) dest;
+	uint32		length = tckpt_history_length(history);
+	uint32		nkept = history->nstored - history->first;
+	uint32		kept = history_kept_bytes(history);
+	char	   *data = (char *) &array->children[length];
+	uint32		start = 0;
+	uint32		base = nkept > 0 ? INTALIGN(history->offsets[history->first]) : 0;
+
+	array->header = length | JB_FARRAY;
+	for (uint32 i = 0; i < length; i++)
+	{
+		uint32		end;
+
+		if (i < nkept)
+			end = history->offsets[history->first + i + 1] - base;
+		else
+			end = INTALIGN(kept) + history->entry.len;
+
+		if (i % JB_OFFSET_STRIDE == 0)
+			array->children[i] = JENTRY_ISCONTAINER | JENTRY_HAS_OFF | end;
+		else
+			array->children[i] = JENTRY_ISCONTAINER | (end - start);
+		start = end;
+	}
+
+	if (nkept > 0)
+		memcpy(data, history_data(history) + base, kept);
+	if (history->entry.data != NULL)
+	{
+		memset(data + kept, 0, INTALIGN(kept) - kept);
+		memcpy(data + INTALIGN(kept), history->entry.data, history->entry.len);
+	}
+}
+
+/*
+ * Builds an object of pairs in stored order.  A value without data stands for
+ * the history.
+ */
+static Jsonb *
+build_object(const TckptPair *pairs, int npairs, const TckptHistory *history)
+{
+	Size		head = VARHDRSZ + sizeof(uint32) + 2 * npairs * sizeof(JEntry);
+	Size		limit = 0;
+	Jsonb	   *jb;
+	char	   *data;
+	uint32		offset = 0;
+
+	for (int i = 0; i < npairs; i++)
+		limit += pairs[i].keylen + INTALIGN(pairs[i].value.len) + sizeof(int32);
+	if (limit > JENTRY_OFFLENMASK)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("checkpoint is too large to be stored"),
+				 errdetail("A jsonb value can take up to %u bytes.",
+						   JENTRY_OFFLENMASK)));
+
+	jb = palloc(head + limit);
+	data = (char *) &jb->root.children[npairs * 2];
+	jb->root.header = npairs | JB_FOBJECT;
+
+	for (int i = 0; i < npairs * 2; i++)
+	{
+		const TckptPair *pair = &pairs[i % npairs];
+		uint32		start = offset;
+		JEntry		entry;
+
+		if (i < npairs)
+		{
+			entry = JENTRY_ISSTRING;
+			memcpy(data + offset, pair->key, pair->keylen);
+			offset += pair->keylen;
+		}
+		else
+		{
+			entry = pair->value.type;
+			while (IS_ALIGNED_TYPE(entry) && offset != INTALIGN(offset))
+				data[offset++] = '\0';
+			if (pair->value.data == NULL)
+				history_write(history, data + offset);
+			else
+				memcpy(data + offset, pair->value.data, pair->value.len);
+			offset += pair->value.len;
+		}
+
+		if (i % JB_OFFSET_STRIDE == 0)
+			entry |= JENTRY_HAS_OFF | offset;
+		else
+			entry |= offset - start;
+		jb->root.children[i] = entry;
+	}
+
+	SET_VARSIZE(jb, head + offset);
+	return jb;
+}
+
+static TckptPair
+document_pair(int key, TckptValue value)
+{
+	return (TckptPair) {document_keys[key].name, document_keys[key].len, value};
+}
+
+/*
+ * The part of a checkpoint that a writer decides, as the document that the
+ * guard is given to compose the whole from.
+ */
+Jsonb *
+tckpt_document_parts(const TckptValue *cursor,
+					 const TckptValue *items_processed,
+					 const TckptValue *accumulated_results)
+{
+	TckptPair	pairs[] = {
+		document_pair(0, *cursor),
+		document_pair(3, *items_processed),
+		document_pair(5, *accumulated_results)
+	};
+
+	return build_object(pairs, lengthof(pairs), NULL);
+}
+
+/* Appends the document itself to the history, as its newest entry. */
+void
+tckpt_history_append(TckptHistory *history, const TckptDocument *doc)
+{
+	TckptPair	pairs[] = {
+		document_pair(0, doc->cursor),
+		document_pair(2, doc->timestamp),
+		document_pair(3, doc->items_processed)
+	};
+	Jsonb	   *entry = build_object(pairs, lengthof(pairs), NULL);
+
+	history->entry = tckpt_value_of_jsonb(entry);
+	if (history->sequence < PG_INT64_MAX)
+		history->sequence++;
+}
+
+/*
+ * Builds the document: keys as in "doc", but for the history and the count of
+ * entries cut from it, which come from "history".  An absent
+ * accumulated_results becomes null.
+ */
+Jsonb *
+tckpt_document_compose(const TckptDocument *doc, const TckptHistory *history)
+{
+	TckptDocument whole = *doc;
+	TckptPair  *pairs = palloc((doc->nextra + lengthof(document_keys)) *
+							   sizeof(TckptPair));
+	int64		truncated = history->sequence - tckpt_history_length(history);
+	int			npairs = 0;
+	int			extra = 0;
+
+	whole.history = (TckptValue) {JENTRY_ISCONTAINER, history_bytes(history), NULL};
+	if (truncated > 0)
+		whole.history_truncated = tckpt_value_of_int64(truncated);
+	else
+		whole.history_truncated.data = NULL;
+	if (whole.accumulated_results.data == NULL)
+		whole.accumulated_results = null_value();
+
+	/* merge two sorted lists */
+	for (int key = 0; key < lengthof(document_keys); key++)
+	{
+		TckptPair	own = document_pair(key, *(TckptValue *)
+										((char *) &whole + document_keys[key].field));
+
+		while (extra < doc->nextra &&
+			   key_cmp(doc->extra[extra].key, doc->extra[extra].keylen,
+					   own.key, own.keylen) < 0)
+			pairs[npairs++] = doc->extra[extra++];
+
+		if (own.value.data != NULL ||
+			document_keys[key].field == offsetof(TckptDocument, history))
+			pairs[npairs++] = own;
+	}
+	while (extra < doc->nextra)
+		pairs[npairs++] = doc->extra[extra++];
+
+	return build_object(pairs, npairs, history);
+}

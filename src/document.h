@@ -1,0 +1,91 @@
+/*-------------------------------------------------------------------------
+ *
+ * document.h
+ *	  The checkpoint document: read it, cut and extend its history, compose it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TCKPT_DOCUMENT_H
+#define TCKPT_DOCUMENT_H
+
+#include "datatype/timestamp.h"
+#include "utils/jsonb.h"
+
+/*
+ * A JSON value where it lies in some jsonb, without the padding before it.
+ * "data" is NULL where there is no value at all.
+ */
+typedef struct TckptValue
+{
+	JEntry		type;			/* JENTRY_IS..., no other bits */
+	uint32		len;
+	const char *data;
+} TckptValue;
+
+typedef struct TckptPair
+{
+	const char *key;			/* not terminated */
+	uint32		keylen;
+	TckptValue	value;
+} TckptPair;
+
+/* A document taken apart; everything points into the jsonb it was read from */
+typedef struct TckptDocument
+{
+	TckptValue	cursor;
+	TckptValue	history;
+	TckptValue	timestamp;
+	TckptValue	items_processed;
+	TckptValue	history_truncated;
+	TckptValue	accumulated_results;
+	int			nextra;			/* keys that are not ours */
+	TckptPair  *extra;			/* in stored order */
+	Size		extra_size;		/* as one jsonb object; 0 if there are none */
+} TckptDocument;
+
+/*
+ * A stored history, of which the entries from "first" on are kept, followed
+ * by a new one where entry.data is set.
+ */
+typedef struct TckptHistory
+{
+	const JsonbContainer *array;	/* NULL: no stored entries */
+	uint32		nstored;
+	uint32		first;
+	const uint32 *offsets;		/* nstored + 1 of them */
+	TckptValue	entry;
+	int64		sequence;		/* entries ever, those cut included */
+} TckptHistory;
+
+/* Length of an RFC 3339 time in microseconds and UTC, with its end */
+#define TCKPT_TIMESTAMP_LEN 27
+
+extern TckptValue tckpt_value_of_jsonb(const Jsonb *jb);
+extern TckptValue tckpt_value_of_int64(int64 value);
+extern TckptValue tckpt_value_of_timestamp(TimestampTz value);
+extern Jsonb *tckpt_value_to_jsonb(const TckptValue *value);
+extern bool tckpt_value_to_timestamp(const TckptValue *value,
+									 TimestampTz *result);
+extern bool tckpt_value_to_count(const TckptValue *value, int64 *result);
+extern bool tckpt_value_is_null(const TckptValue *value);
+extern bool tckpt_value_is_array(const TckptValue *value);
+extern bool tckpt_value_equal(const TckptValue *a, const TckptValue *b);
+extern Size tckpt_value_size(const TckptValue *value);
+
+extern bool tckpt_is_json_null(const Jsonb *jb);
+extern bool tckpt_document_read(const Jsonb *jb, TckptDocument *doc);
+extern Jsonb *tckpt_document_parts(const TckptValue *cursor,
+								   const TckptValue *items_processed,
+								   const TckptValue *accumulated_results);
+extern Jsonb *tckpt_document_compose(const TckptDocument *doc,
+									 const TckptHistory *history);
+
+extern void tckpt_history_read(const TckptDocument *doc,
+							   TckptHistory *history);
+extern void tckpt_history_append(TckptHistory *history,
+								 const TckptDocument *doc);
+extern void tckpt_history_cut(TckptHistory *history, int64 entries,
+							  int64 size);
+extern uint32 tckpt_history_length(const TckptHistory *history);
+
+#endif							/* TCKPT_DOCUMENT_H */

@@ -1,0 +1,25 @@
+/*-------------------------------------------------------------------------
+ *
+ * init.c
+ *	  The module's entry: lets each part set itself up.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "guc.h"
+#include "steps.h"
+#include "tasker_checkpoint.h"
+#include "wakeup.h"
+
+TCKPT_MODULE_MAGIC;
+
+PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	tckpt_guc_init();
+	tckpt_steps_init();
+	tckpt_wakeup_init();
+}

@@ -1,0 +1,143 @@
+/*-------------------------------------------------------------------------
+ *
+ * read.c
+ *	  The functions that read a checkpoint.
+ *
+ * Each finds the step as the caller, and raises P0002 if it can't.  What was
+ * stored without the guard is read as far as it makes sense: items that are no
+ * count are 0, a time that is none is NULL.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "document.h"
+#include "steps.h"
+#include "tasker_checkpoint.h"
+
+/*
+ * The step's checkpoint and what it holds; NULL and an empty document if it
+ * has none.
+ */
+static Jsonb *
+read_checkpoint(FunctionCallInfo fcinfo, TckptDocument *doc)
+{
+	TckptSteps *steps;
+	Jsonb	   *checkpoint;
+
+	memset(doc, 0, sizeof(*doc));
+	tckpt_require_argument(fcinfo, 0, "step_uuid");
+	steps = tckpt_steps_open(fcinfo->flinfo->fn_oid, AccessShareLock);
+	checkpoint = tckpt_steps_read(steps, PG_GETARG_UUID_P(0));
+
+	if (checkpoint != NULL)
+		(void) tckpt_document_read(checkpoint, doc);
+	return checkpoint;
+}
+
+static int64
+stored_items(const TckptDocument *doc)
+{
+	int64		items;
+
+	return tckpt_value_to_count(&doc->items_processed, &items) ? items : 0;
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_get);
+/* The whole document, or NULL. */
+Datum
+tasker_checkpoint_get(PG_FUNCTION_ARGS)
+{
+	TckptDocument doc;
+	Jsonb	   *checkpoint = read_checkpoint(fcinfo, &doc);
+
+	if (checkpoint == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(checkpoint);
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_exists);
+Datum
+tasker_checkpoint_exists(PG_FUNCTION_ARGS)
+{
+	TckptDocument doc;
+
+	PG_RETURN_BOOL(read_checkpoint(fcinfo, &doc) != NULL);
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_cursor);
+/* The cursor, a JSON null included; NULL without a checkpoint. */
+Datum
+tasker_checkpoint_cursor(PG_FUNCTION_ARGS)
+{
+	TckptDocument doc;
+
+	(void) read_checkpoint(fcinfo, &doc);
+	if (doc.cursor.data == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(tckpt_value_to_jsonb(&doc.cursor));
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_items_processed);
+Datum
+tasker_checkpoint_items_processed(PG_FUNCTION_ARGS)
+{
+	TckptDocument doc;
+
+	(void) read_checkpoint(fcinfo, &doc);
+	PG_RETURN_INT64(stored_items(&doc));
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_accumulated_results);
+/* The accumulated results; NULL if they are a JSON null. */
+Datum
+tasker_checkpoint_accumulated_results(PG_FUNCTION_ARGS)
+{
+	TckptDocument doc;
+
+	(void) read_checkpoint(fcinfo, &doc);
+	if (tckpt_value_is_null(&doc.accumulated_results))
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(tckpt_value_to_jsonb(&doc.accumulated_results));
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_load);
+/* All that a handler needs to resume. */
+Datum
+tasker_checkpoint_load(PG_FUNCTION_ARGS)
+{
+	TckptDocument doc;
+	TckptHistory history;
+	TupleDesc	tupdesc;
+	TimestampTz checkpointed_at;
+	Datum		values[6] = {0};
+	bool		nulls[6] = {false};
+	bool		has_checkpoint;
+
+	has_checkpoint = read_checkpoint(fcinfo, &doc) != NULL;
+	tckpt_history_read(&doc, &history);
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	values[0] = BoolGetDatum(has_checkpoint);
+	if (doc.cursor.data != NULL)
+		values[1] = JsonbPGetDatum(tckpt_value_to_jsonb(&doc.cursor));
+	else
+		nulls[1] = true;
+	values[2] = Int64GetDatum(stored_items(&doc));
+	if (!tckpt_value_is_null(&doc.accumulated_results))
+		values[3] = JsonbPGetDatum(tckpt_value_to_jsonb(&doc.accumulated_results));
+	else
+		nulls[3] = true;
+	if (tckpt_value_to_timestamp(&doc.timestamp, &checkpointed_at))
+		values[4] = TimestampTzGetDatum(checkpointed_at);
+	else
+		nulls[4] = true;
+	values[5] = Int64GetDatum(history.sequence);
+
+	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
+}

@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * steps.h
+ *	  The attached steps table, read and written as the caller.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TCKPT_STEPS_H
+#define TCKPT_STEPS_H
+
+#include "storage/lockdefs.h"
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+#include "guard.h"
+
+typedef struct TckptSteps TckptSteps;
+
+extern void tckpt_steps_init(void);
+
+extern Oid	tckpt_steps_find(Oid function);
+extern TckptSteps *tckpt_steps_open(Oid function, LOCKMODE lockmode);
+extern void tckpt_steps_announce(const TckptSteps *steps,
+								 const pg_uuid_t *step, TckptCall *call);
+
+extern Jsonb *tckpt_steps_read(TckptSteps *steps, const pg_uuid_t *step);
+extern Jsonb *tckpt_steps_lock(TckptSteps *steps, const pg_uuid_t *step);
+extern void tckpt_steps_write(TckptSteps *steps, TckptCall *call,
+							  const Jsonb *parts);
+extern void tckpt_steps_clear(TckptSteps *steps, const pg_uuid_t *step);
+extern void tckpt_steps_reset(TckptSteps *steps, const pg_uuid_t *step);
+
+#endif							/* TCKPT_STEPS_H */

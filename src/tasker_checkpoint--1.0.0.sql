@@ -1,0 +1,451 @@
+/* tasker_checkpoint 1.0.0 */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION tasker_checkpoint" to load this file. \quit
+
+--
+-- Types
+--
+
+CREATE TYPE tasker_checkpoint_receipt AS (
+    sequence bigint,
+    event_id uuid,
+    directive text
+);
+COMMENT ON TYPE tasker_checkpoint_receipt IS
+'what a worker gets for a checkpoint';
+COMMENT ON COLUMN tasker_checkpoint_receipt.sequence IS
+'number of the checkpoint: 1 is the first one, and the first one after a clear';
+COMMENT ON COLUMN tasker_checkpoint_receipt.event_id IS
+'id of the continuation';
+COMMENT ON COLUMN tasker_checkpoint_receipt.directive IS
+'what the worker should do now: continue, pause or cancel';
+
+CREATE TYPE tasker_checkpoint_state AS (
+    has_checkpoint boolean,
+    cursor jsonb,
+    items_processed bigint,
+    accumulated_results jsonb,
+    checkpointed_at timestamptz,
+    sequence bigint
+);
+COMMENT ON TYPE tasker_checkpoint_state IS
+'what a handler needs to resume a step';
+COMMENT ON COLUMN tasker_checkpoint_state.has_checkpoint IS
+'whether the step has a checkpoint; a cursor of 0 is one';
+COMMENT ON COLUMN tasker_checkpoint_state.cursor IS
+'where to resume, as the handler gave it; NULL without a checkpoint';
+COMMENT ON COLUMN tasker_checkpoint_state.items_processed IS
+'items that the step has processed since its beginning; 0 without a checkpoint';
+COMMENT ON COLUMN tasker_checkpoint_state.accumulated_results IS
+'partial results; NULL if there are none';
+COMMENT ON COLUMN tasker_checkpoint_state.checkpointed_at IS
+'time of the checkpoint; NULL without one';
+COMMENT ON COLUMN tasker_checkpoint_state.sequence IS
+'number of the checkpoint: history entries, those cut included; 0 without one';
+
+--
+-- The guard
+--
+
+CREATE FUNCTION tasker_checkpoint_guard()
+RETURNS trigger
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_guard() FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_guard() IS
+'trigger that owns the checkpoint column of the steps table: keeps history, cuts it, enforces shape and limits for every writer; raises 23514, 54000, TC001; made by tasker_checkpoint_attach()';
+
+--
+-- The attached table
+--
+
+CREATE FUNCTION tasker_checkpoint_table()
+RETURNS regclass
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_table() IS
+'the attached steps table, NULL if there is none; raises 55000 if two tables have the guard trigger';
+
+CREATE FUNCTION tasker_checkpoint_attach(
+    steps regclass DEFAULT NULL,
+    key_column name DEFAULT 'workflow_step_uuid',
+    create_indexes boolean DEFAULT false
+)
+RETURNS regclass
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $attach$
+DECLARE
+    -- looked up, so that renaming or moving the schema does no harm
+    own_schema name := (SELECT n.nspname FROM pg_extension e
+                        JOIN pg_namespace n ON n.oid = e.extnamespace
+                        WHERE e.extname = 'tasker_checkpoint');
+    candidates regclass[];
+    attached regclass;
+    steps_name text;
+    rel record;
+    key record;
+    col record;
+    guard record;
+    idx record;
+BEGIN
+    IF key_column IS NULL OR create_indexes IS NULL THEN
+        RAISE EXCEPTION '% must not be null',
+            CASE WHEN key_column IS NULL THEN 'key_column' ELSE 'create_indexes' END
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+
+    IF steps IS NULL THEN
+        SELECT array_agg(c.oid::regclass ORDER BY c.oid) INTO candidates
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE (n.nspname, c.relname) IN (('tasker', 'workflow_steps'),
+                                         (own_schema, 'tasker_workflow_steps'))
+        AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p';
+
+        IF candidates IS NULL THEN
+            RAISE EXCEPTION 'no steps table found'
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                DETAIL = format('Neither tasker.workflow_steps nor %I.tasker_workflow_steps is an ordinary or partitioned, permanent table.', own_schema),
+                HINT = 'Call tasker_checkpoint_attach() with the steps table.';
+        ELSIF cardinality(candidates) > 1 THEN
+            RAISE EXCEPTION 'two steps tables found'
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                DETAIL = format('They are %s and %s.', candidates[1], candidates[2]),
+                HINT = 'Call tasker_checkpoint_attach() with one of them.';
+        END IF;
+        steps := candidates[1];
+    END IF;
+
+    -- one at a time: two that overlap would not see each other's trigger
+    PERFORM pg_advisory_xact_lock(hashtextextended('tasker_checkpoint_attach', 0));
+
+    EXECUTE format('SELECT %I.tasker_checkpoint_table()', own_schema) INTO attached;
+    IF attached <> steps THEN
+        RAISE EXCEPTION 'table % is attached already', attached
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Call tasker_checkpoint_detach() first.';
+    END IF;
+
+    SELECT c.relkind, c.relpersistence, c.relname, format('%I.%I', n.nspname, c.relname) AS name
+    INTO rel
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = steps;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'table with OID % does not exist', steps::oid
+            USING ERRCODE = 'undefined_table';
+    ELSIF rel.relkind NOT IN ('r', 'p') OR rel.relpersistence = 't' THEN
+        RAISE EXCEPTION '% cannot be the steps table', rel.name
+            USING ERRCODE = 'wrong_object_type',
+            DETAIL = CASE WHEN rel.relpersistence = 't' THEN 'It is temporary.'
+                          ELSE 'It is not an ordinary or partitioned table.' END;
+    END IF;
+    steps_name := rel.name;
+
+    -- the locks that ADD COLUMN and CREATE TRIGGER take, before anything is
+    -- looked at; none if nothing is to be done
+    IF attached IS NULL THEN
+        EXECUTE format('LOCK TABLE %s IN %s MODE', steps_name,
+                       CASE WHEN EXISTS (SELECT FROM pg_attribute
+                                         WHERE attrelid = steps AND attname = 'checkpoint')
+                            THEN 'SHARE ROW EXCLUSIVE' ELSE 'ACCESS EXCLUSIVE' END);
+
+        IF rel.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = steps) THEN
+            RAISE EXCEPTION '% cannot be the steps table', steps_name
+                USING ERRCODE = 'wrong_object_type',
+                DETAIL = 'Tables inherit from it, and their rows would go past the guard.';
+        END IF;
+
+        SELECT attnum, attname, atttypid, attnotnull INTO key
+        FROM pg_attribute
+        WHERE attrelid = steps AND attname = key_column AND attnum > 0;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'column "%" of table % does not exist', key_column, steps_name
+                USING ERRCODE = 'undefined_column',
+                HINT = 'Name the key: tasker_checkpoint_attach(…, key_column => …).';
+        ELSIF key.atttypid <> 'uuid'::regtype THEN
+            RAISE EXCEPTION 'key column "%" of table % must be of type uuid', key_column, steps_name
+                USING ERRCODE = 'datatype_mismatch',
+                DETAIL = format('It is of type %s.', format_type(key.atttypid, NULL));
+        ELSIF NOT key.attnotnull THEN
+            RAISE EXCEPTION 'key column "%" of table % must be NOT NULL', key_column, steps_name
+                USING ERRCODE = 'invalid_table_definition',
+                HINT = format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL;', steps_name, key_column);
+        ELSIF NOT EXISTS (SELECT FROM pg_index
+                          WHERE indrelid = steps AND indisunique AND indimmediate
+                          AND indisvalid AND indpred IS NULL
+                          AND indnkeyatts = 1 AND indkey[0] = key.attnum) THEN
+            RAISE EXCEPTION 'key column "%" of table % must have a unique index', key_column, steps_name
+                USING ERRCODE = 'invalid_table_definition',
+                DETAIL = 'There is no valid, immediate unique index on this column alone and on the whole table.',
+                HINT = format('ALTER TABLE %s ADD UNIQUE (%I);', steps_name, key_column);
+        END IF;
+
+        SELECT atttypid, attnotnull, atthasdef, attgenerated INTO col
+        FROM pg_attribute
+        WHERE attrelid = steps AND attname = 'checkpoint' AND attnum > 0;
+        IF NOT FOUND THEN
+            EXECUTE format('ALTER TABLE %s ADD COLUMN checkpoint jsonb%s', steps_name,
+                           CASE WHEN EXISTS (SELECT FROM pg_settings
+                                             WHERE name = 'default_toast_compression'
+                                             AND 'lz4' = ANY (enumvals))
+                                THEN ' COMPRESSION lz4' ELSE '' END);
+        ELSIF col.atttypid <> 'jsonb'::regtype THEN
+            RAISE EXCEPTION 'column "checkpoint" of table % must be of type jsonb', steps_name
+                USING ERRCODE = 'datatype_mismatch',
+                DETAIL = format('It is of type %s.', format_type(col.atttypid, NULL));
+        ELSIF col.attnotnull OR col.atthasdef OR col.attgenerated <> '' THEN
+            RAISE EXCEPTION 'column "checkpoint" of table % must be nullable and have no default', steps_name
+                USING ERRCODE = 'invalid_table_definition',
+                DETAIL = CASE WHEN col.attgenerated <> '' THEN 'It is generated.'
+                              WHEN col.atthasdef THEN 'It has a default.'
+                              ELSE 'It is NOT NULL.' END;
+        END IF;
+
+        EXECUTE format('CREATE TRIGGER zz_tasker_checkpoint_guard BEFORE INSERT OR UPDATE OF %I, checkpoint ON %s '
+                       'FOR EACH ROW EXECUTE FUNCTION %I.tasker_checkpoint_guard()',
+                       key_column, steps_name, own_schema);
+    END IF;
+
+    -- the trigger's columns, whatever they are called by now
+    SELECT t.tgname, t.tgenabled, t.tgattr[1] AS checkpoint, k.attname AS key_name, c.attname AS checkpoint_name
+    INTO guard
+    FROM pg_trigger t
+    JOIN pg_attribute k ON k.attrelid = steps AND k.attnum = t.tgattr[0]
+    JOIN pg_attribute c ON c.attrelid = steps AND c.attnum = t.tgattr[1]
+    WHERE t.tgrelid = steps AND t.tgparentid = 0
+    AND t.tgfoid = format('%I.tasker_checkpoint_guard()', own_schema)::regprocedure;
+
+    IF guard.key_name <> key_column THEN
+        RAISE EXCEPTION 'table % is attached already, with the key column "%"', steps_name, guard.key_name
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Call tasker_checkpoint_detach() first.';
+    END IF;
+    IF guard.tgenabled NOT IN ('O', 'A') THEN
+        RAISE WARNING 'guard trigger of table % does not run', steps_name
+            USING DETAIL = CASE guard.tgenabled WHEN 'D' THEN 'It is disabled.'
+                                ELSE 'It is enabled for replicas only.' END,
+            HINT = format('ALTER TABLE %s ENABLE TRIGGER %I;', steps_name, guard.tgname);
+    END IF;
+
+    EXECUTE format('ALTER TRIGGER %I ON %s DEPENDS ON EXTENSION tasker_checkpoint', guard.tgname, steps_name);
+    IF col_description(steps, guard.checkpoint) IS NULL THEN
+        EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', steps_name, guard.checkpoint_name,
+                       'progress of a batch worker: cursor, items_processed, accumulated_results and history, kept by tasker_checkpoint');
+    END IF;
+
+    FOR idx IN
+        SELECT format('%I.%I', n.nspname, c.relname) AS name,
+               c.relkind = 'I' AS partitioned,
+               bool_or(a.attnum = guard.checkpoint) AS on_checkpoint,
+               (SELECT conname FROM pg_constraint WHERE conindid = i.indexrelid AND conrelid = steps) AS conname,
+               m.amname = 'btree' AND bool_or(a.attnum = guard.checkpoint AND i.indexprs IS NOT NULL)
+                   AND pg_get_expr(i.indexprs, i.indrelid) NOT LIKE '%"left"(%' AS bounds_cursor
+        FROM pg_index i
+        JOIN pg_class c ON c.oid = i.indexrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_am m ON m.oid = c.relam
+        JOIN pg_attribute a ON a.attrelid = i.indrelid
+             AND (a.attnum = guard.checkpoint OR a.attname = 'updated_at')
+        WHERE i.indrelid = steps
+        AND (a.attnum = ANY (i.indkey)
+             OR EXISTS (SELECT FROM pg_depend d
+                        WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+                        AND d.refclassid = 'pg_class'::regclass AND d.refobjid = steps
+                        AND d.refobjsubid = a.attnum))
+        -- a summarizing index leaves HOT alone from 16 on
+        AND NOT (m.amname = 'brin' AND current_setting('server_version_num')::int >= 160000)
+        GROUP BY i.indexrelid, i.indrelid, i.indexprs, n.nspname, c.relname, c.relkind, m.amname
+        ORDER BY 1
+    LOOP
+        RAISE WARNING 'index % ends HOT updates for every checkpoint', idx.name
+            USING DETAIL = CASE WHEN NOT idx.on_checkpoint THEN 'It has the column updated_at, which every checkpoint sets.'
+                                WHEN idx.bounds_cursor THEN 'It has the column checkpoint, and as a B-tree it refuses a cursor of more than 2704 bytes.'
+                                ELSE 'It has the column checkpoint.' END,
+            HINT = CASE WHEN idx.conname IS NOT NULL THEN format('ALTER TABLE %s DROP CONSTRAINT %I;', steps_name, idx.conname)
+                        WHEN idx.partitioned THEN format('DROP INDEX %s;', idx.name)
+                        ELSE format('DROP INDEX CONCURRENTLY %s;', idx.name) END;
+    END LOOP;
+
+    IF create_indexes THEN
+        -- 500 characters stay below the 2704 bytes of a B-tree's entry
+        EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %s ((left(%I ->> ''cursor'', 500))) WHERE %I IS NOT NULL',
+                       'idx_' || rel.relname || '_checkpoint_cursor', steps_name,
+                       guard.checkpoint_name, guard.checkpoint_name);
+        EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %s (%I) WHERE %I IS NOT NULL',
+                       'idx_' || rel.relname || '_checkpoint_exists', steps_name,
+                       guard.key_name, guard.checkpoint_name);
+    END IF;
+
+    RETURN steps;
+END
+$attach$;
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_attach(regclass, name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_attach(regclass, name, boolean) IS
+'makes a table with a unique uuid key the steps table: adds the column checkpoint and the guard trigger, warns of indexes that end HOT; without a table tries tasker.workflow_steps and tasker_workflow_steps; returns the table; can be repeated; raises 55000 if another table is attached or none is found, 42809, 42804, 42703 or 42P16 if the table does not fit';
+
+CREATE FUNCTION tasker_checkpoint_detach()
+RETURNS regclass
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $detach$
+DECLARE
+    own_schema name := (SELECT n.nspname FROM pg_extension e
+                        JOIN pg_namespace n ON n.oid = e.extnamespace
+                        WHERE e.extname = 'tasker_checkpoint');
+    attached regclass;
+    guard name;
+BEGIN
+    EXECUTE format('SELECT %I.tasker_checkpoint_table()', own_schema) INTO attached;
+    IF attached IS NULL THEN
+        RAISE EXCEPTION 'no steps table is attached'
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+
+    SELECT t.tgname INTO guard
+    FROM pg_trigger t
+    WHERE t.tgrelid = attached AND t.tgparentid = 0
+    AND t.tgfoid = format('%I.tasker_checkpoint_guard()', own_schema)::regprocedure;
+
+    EXECUTE format('DROP TRIGGER %I ON %s', guard, attached);
+    RETURN attached;
+END
+$detach$;
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_detach() FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_detach() IS
+'drops the guard trigger of the steps table and returns the table; the column and its data stay; raises 55000 if no table is attached';
+
+--
+-- Writing a checkpoint
+--
+
+CREATE FUNCTION tasker_checkpoint_yield(
+    step_uuid uuid,
+    cursor jsonb,
+    items bigint,
+    results jsonb DEFAULT NULL,
+    event_id uuid DEFAULT NULL
+)
+RETURNS tasker_checkpoint_receipt
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_yield(uuid, jsonb, bigint, jsonb, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_yield(uuid, jsonb, bigint, jsonb, uuid) IS
+'persists a checkpoint and re-dispatches the step, waking listeners at commit; items counts the items of the step since its beginning; returns the receipt; raises 22004, 22023, 55000, P0002, 54000, TC001';
+
+CREATE FUNCTION tasker_checkpoint_save(
+    step_uuid uuid,
+    cursor jsonb,
+    items bigint,
+    results jsonb DEFAULT NULL,
+    event_id uuid DEFAULT NULL
+)
+RETURNS tasker_checkpoint_receipt
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_save(uuid, jsonb, bigint, jsonb, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_save(uuid, jsonb, bigint, jsonb, uuid) IS
+'persists a checkpoint while the worker goes on, in the same transaction as its work; items counts the items of the step since its beginning; returns the receipt; raises 22004, 22023, 55000, P0002, 54000, TC001';
+
+--
+-- Reading a checkpoint
+--
+
+CREATE FUNCTION tasker_checkpoint_get(step_uuid uuid)
+RETURNS jsonb
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_get(uuid) IS
+'the whole checkpoint of a step, NULL if it has none; raises 22004, 55000, P0002';
+
+CREATE FUNCTION tasker_checkpoint_load(step_uuid uuid)
+RETURNS tasker_checkpoint_state
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_load(uuid) IS
+'all that a handler needs to resume a step, in one row; raises 22004, 55000, P0002';
+
+CREATE FUNCTION tasker_checkpoint_exists(step_uuid uuid)
+RETURNS boolean
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_exists(uuid) IS
+'whether a step has a checkpoint; raises 22004, 55000, P0002';
+
+CREATE FUNCTION tasker_checkpoint_cursor(step_uuid uuid)
+RETURNS jsonb
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_cursor(uuid) IS
+'where to resume a step, JSON null included; NULL without a checkpoint; raises 22004, 55000, P0002';
+
+CREATE FUNCTION tasker_checkpoint_items_processed(step_uuid uuid)
+RETURNS bigint
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_items_processed(uuid) IS
+'items that a step has processed since its beginning, 0 without a checkpoint; raises 22004, 55000, P0002';
+
+CREATE FUNCTION tasker_checkpoint_accumulated_results(step_uuid uuid)
+RETURNS jsonb
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_accumulated_results(uuid) IS
+'partial results of a step, NULL if they are null or there is no checkpoint; raises 22004, 55000, P0002';
+
+--
+-- Control
+--
+
+CREATE FUNCTION tasker_checkpoint_clear(step_uuid uuid)
+RETURNS boolean
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_clear(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_clear(uuid) IS
+'removes the checkpoint of a step; true if there was one; raises 22004, 55000, P0002';
+
+CREATE FUNCTION tasker_checkpoint_reset_for_retry(
+    step_uuid uuid,
+    reset_checkpoint boolean DEFAULT false
+)
+RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_reset_for_retry(uuid, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_reset_for_retry(uuid, boolean) IS
+'makes a step ready for another run: in_process and processed false, processed_at, results and backoff_request_seconds NULL, where the table has them; keeps the checkpoint unless told; raises 22004, 55000, P0002';
+
+--
+-- Attach Tasker's table, if it is here
+--
+
+DO $auto$
+DECLARE
+    client_level text := current_setting('client_min_messages');
+    attached regclass;
+    problem text;
+    detail text;
+    note text;
+BEGIN
+    BEGIN
+        attached := tasker_checkpoint_attach();
+    EXCEPTION WHEN OTHERS THEN
+        GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+    END;
+
+    -- CREATE EXTENSION raises the level to hide its script's notices; a caller
+    -- who asked for errors only still gets none
+    IF client_level = 'warning' THEN
+        PERFORM set_config('client_min_messages', 'notice', true);
+    END IF;
+    IF attached IS NULL THEN
+        RAISE NOTICE 'no steps table attached: %', problem
+            USING DETAIL = detail,
+            HINT = 'Call tasker_checkpoint_attach() with the steps table.';
+    ELSE
+        RAISE NOTICE 'steps table % attached', attached;
+    END IF;
+    PERFORM set_config('client_min_messages', client_level, true);
+END
+$auto$;

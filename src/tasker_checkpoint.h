@@ -1,0 +1,27 @@
+/*-------------------------------------------------------------------------
+ *
+ * tasker_checkpoint.h
+ *	  What every file of the extension includes after postgres.h.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TASKER_CHECKPOINT_H
+#define TASKER_CHECKPOINT_H
+
+#include "compat.h"
+#include "errors.h"
+
+/* The guard's SQL name, by which the attached table is found */
+#define TCKPT_GUARD_NAME "tasker_checkpoint_guard"
+
+/* Our functions are not STRICT: a NULL is an error that names the argument. */
+static inline void
+tckpt_require_argument(FunctionCallInfo fcinfo, int argno, const char *name)
+{
+	if (PG_ARGISNULL(argno))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", name)));
+}
+
+#endif							/* TASKER_CHECKPOINT_H */

@@ -1,0 +1,130 @@
+/*-------------------------------------------------------------------------
+ *
+ * wakeup.c
+ *	  What to notify when this transaction commits.
+ *
+ * Wake-ups are collected with the subtransaction that asked for them, and go
+ * with it if it is rolled back.  NOTIFY is issued in the pre-commit callback,
+ * so that PREPARE TRANSACTION, which refuses a pending NOTIFY, stays possible;
+ * it drops the wake-ups.
+ *
+ * The list lives in TopTransactionContext, and the end of the transaction
+ * forgets it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "commands/async.h"
+#include "utils/memutils.h"
+
+#include "guc.h"
+#include "rules.h"
+#include "tasker_checkpoint.h"
+#include "wakeup.h"
+
+typedef struct Wakeup
+{
+	pg_uuid_t	step;
+	int64		sequence;
+	SubTransactionId subid;		/* the subtransaction it belongs to */
+} Wakeup;
+
+/* In the order of the requests, so also of growing subid */
+static Wakeup *wakeups = NULL;
+static size_t nwakeups = 0;
+static size_t maxwakeups = 0;
+
+static void
+forget_wakeups(void)
+{
+	wakeups = NULL;
+	nwakeups = 0;
+	maxwakeups = 0;
+}
+
+static void
+send_wakeups(void)
+{
+	for (size_t i = 0; i < nwakeups; i++)
+	{
+		char	   *step = tckpt_step_name(&wakeups[i].step);
+		char	   *payload = psprintf("{\"step_uuid\":\"%s\",\"sequence\":" INT64_FORMAT "}",
+									   step, wakeups[i].sequence);
+
+		Async_Notify(tckpt_notify_channel, payload);
+		pfree(payload);
+		pfree(step);
+	}
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			send_wakeups();
+			forget_wakeups();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+		case XACT_EVENT_ABORT:
+			forget_wakeups();
+			break;
+		default:
+			break;
+	}
+}
+
+/*
+ * Ids of subtransactions grow, so what an ending one asked for, and what it
+ * inherited, is the tail of the list.
+ */
+static void
+subxact_callback(SubXactEvent event, SubTransactionId mySubid,
+				 SubTransactionId parentSubid, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		while (nwakeups > 0 && wakeups[nwakeups - 1].subid >= mySubid)
+			nwakeups--;
+	}
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		for (size_t i = nwakeups; i > 0 && wakeups[i - 1].subid >= mySubid; i--)
+			wakeups[i - 1].subid = parentSubid;
+	}
+}
+
+void
+tckpt_wakeup_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+}
+
+/* Notifies listeners of a step's dispatch, if the transaction commits. */
+void
+tckpt_wakeup_at_commit(const pg_uuid_t *step, int64 sequence)
+{
+	if (!tckpt_notify)
+		return;
+
+	if (nwakeups == maxwakeups)
+	{
+		size_t		size = Max(maxwakeups * 2, 8);
+
+		if (wakeups == NULL)
+			wakeups = MemoryContextAlloc(TopTransactionContext,
+										 size * sizeof(Wakeup));
+		else
+			wakeups = repalloc_huge(wakeups, size * sizeof(Wakeup));
+		maxwakeups = size;
+	}
+
+	wakeups[nwakeups].step = *step;
+	wakeups[nwakeups].sequence = sequence;
+	wakeups[nwakeups].subid = GetCurrentSubTransactionId();
+	nwakeups++;
+}
