@@ -6,8 +6,11 @@ PGFILEDESC = "tasker_checkpoint - checkpoints of batch workflow steps"
 
 OBJS = \
 	$(WIN32RES) \
+	src/claim.o \
 	src/control.o \
+	src/dispatch.o \
 	src/document.o \
+	src/events.o \
 	src/guard.o \
 	src/guc.o \
 	src/init.o \

@@ -4,14 +4,22 @@
  *	  The functions by which an operator controls a step, and the question
  *	  which table is attached.
  *
+ * clear, reset_for_retry and rewind lock the step and supersede whoever has
+ * it.  pause, resume and cancel only look at it: they change what the next
+ * receipt says, and who holds the step keeps it.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/timestamp.h"
 
-#include "steps.h"
+#include "dispatch.h"
+#include "read.h"
+#include "rules.h"
 #include "tasker_checkpoint.h"
+#include "yield.h"
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_table);
 /* The attached table, NULL if there is none.  Raises 55000 if there are two. */
@@ -31,15 +39,18 @@ Datum
 tasker_checkpoint_clear(PG_FUNCTION_ARGS)
 {
 	TckptSteps *steps;
-	Jsonb	   *checkpoint;
+	TckptStep	row;
+	TckptEvent	event;
 
 	PreventCommandIfReadOnly("tasker_checkpoint_clear()");
 	tckpt_require_argument(fcinfo, 0, "step_uuid");
 	steps = tckpt_steps_open(fcinfo->flinfo->fn_oid, RowExclusiveLock);
-	checkpoint = tckpt_steps_lock(steps, PG_GETARG_UUID_P(0));
-	if (checkpoint != NULL)
+	tckpt_steps_lock(steps, PG_GETARG_UUID_P(0), &row);
+	if (row.checkpoint != NULL)
 		tckpt_steps_clear(steps, PG_GETARG_UUID_P(0));
-	PG_RETURN_BOOL(checkpoint != NULL);
+	(void) tckpt_dispatch_supersede(fcinfo->flinfo->fn_oid,
+									PG_GETARG_UUID_P(0), 0, &event);
+	PG_RETURN_BOOL(row.checkpoint != NULL);
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_reset_for_retry);
@@ -48,13 +59,186 @@ Datum
 tasker_checkpoint_reset_for_retry(PG_FUNCTION_ARGS)
 {
 	TckptSteps *steps;
+	TckptStep	row;
+	TckptEvent	event;
 
 	PreventCommandIfReadOnly("tasker_checkpoint_reset_for_retry()");
 	tckpt_require_argument(fcinfo, 0, "step_uuid");
 	tckpt_require_argument(fcinfo, 1, "reset_checkpoint");
 	steps = tckpt_steps_open(fcinfo->flinfo->fn_oid, RowExclusiveLock);
+	tckpt_steps_lock(steps, PG_GETARG_UUID_P(0), &row);
 	tckpt_steps_reset(steps, PG_GETARG_UUID_P(0));
-	if (PG_GETARG_BOOL(1))
+	if (PG_GETARG_BOOL(1) && row.checkpoint != NULL)
+	{
 		tckpt_steps_clear(steps, PG_GETARG_UUID_P(0));
+		row.checkpoint = NULL;
+	}
+	(void) tckpt_dispatch_supersede(fcinfo->flinfo->fn_oid, PG_GETARG_UUID_P(0),
+									tckpt_sequence(row.checkpoint), &event);
 	PG_RETURN_VOID();
+}
+
+/*
+ * The entry of a history that was the checkpoint with this sequence; raises
+ * 22023 if it is not there any more, or says nothing to resume at.
+ */
+static void
+find_entry(const pg_uuid_t *step, const Jsonb *checkpoint, int64 sequence,
+		   TckptDocument *entry, int64 *items)
+{
+	TckptDocument doc = {0};
+	TckptHistory history;
+
+	if (checkpoint != NULL)
+		(void) tckpt_document_read(checkpoint, &doc);
+	tckpt_history_read(&doc, &history);
+
+	if (!tckpt_history_entry(&history, sequence, entry))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("checkpoint " INT64_FORMAT " of step \"%s\" is not in its history",
+						sequence, tckpt_step_name(step)),
+				 errdetail("History has " INT64_FORMAT " to " INT64_FORMAT ".",
+						   history.sequence - tckpt_history_length(&history) + 1,
+						   history.sequence)));
+	if (entry->cursor.data == NULL ||
+		!tckpt_value_to_count(&entry->items_processed, items))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("checkpoint " INT64_FORMAT " of step \"%s\" has no items to go back to",
+						sequence, tckpt_step_name(step)),
+				 errdetail("It was written before the guard kept history.")));
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_rewind);
+/* Makes an earlier checkpoint the current one, and re-dispatches the step. */
+Datum
+tasker_checkpoint_rewind(PG_FUNCTION_ARGS)
+{
+	Oid			function = fcinfo->flinfo->fn_oid;
+	TckptCall	call = {.kind = TCKPT_CALL_REWIND};
+	TckptDocument entry;
+	TckptValue	results;
+	TckptStep	row;
+	TckptEvent	event;
+	int64		items;
+	bool		dispatched;
+
+	PreventCommandIfReadOnly("tasker_checkpoint_rewind()");
+	tckpt_require_argument(fcinfo, 0, "step_uuid");
+	tckpt_require_argument(fcinfo, 1, "to_sequence");
+	call.step = *PG_GETARG_UUID_P(0);
+
+	tckpt_steps_lock(tckpt_steps_open(function, RowExclusiveLock), &call.step, &row);
+	tckpt_require_unprocessed(&call.step, row.processed);
+	find_entry(&call.step, row.checkpoint, PG_GETARG_INT64(1), &entry, &items);
+
+	if (!PG_ARGISNULL(2))
+		results = tckpt_value_of_jsonb(PG_GETARG_JSONB_P(2));
+	tckpt_write_checkpoint(fcinfo, &call,
+						   tckpt_checkpoint_parts(&entry.cursor, items,
+												  PG_ARGISNULL(2) ? NULL : &results));
+	dispatched = tckpt_dispatch_supersede(function, &call.step, call.sequence, &event);
+	return tckpt_make_receipt(fcinfo, call.sequence,
+							  dispatched ? &event.event_id : NULL, event.directive);
+}
+
+/*
+ * Gives the step a directive, if it has a weaker one.  A row that is made for
+ * it holds nothing else.
+ */
+static Datum
+set_directive(FunctionCallInfo fcinfo, TckptDirective directive)
+{
+	Oid			function = fcinfo->flinfo->fn_oid;
+	TckptEvent	event;
+	pg_uuid_t  *step;
+
+	tckpt_require_argument(fcinfo, 0, "step_uuid");
+	step = PG_GETARG_UUID_P(0);
+	(void) tckpt_steps_read(tckpt_steps_open(function, AccessShareLock), step);
+
+	for (;;)
+	{
+		bool		found = tckpt_event_find(function, TCKPT_BY_STEP, step, &event);
+
+		if (event.directive >= directive)
+			PG_RETURN_BOOL(false);
+		event.directive = directive;
+		if (found)
+		{
+			tckpt_event_update(function, &event);
+			break;
+		}
+		event.step = *step;
+		event.available_at = GetCurrentTimestamp();
+		if (tckpt_event_insert(function, &event))
+			break;
+	}
+	PG_RETURN_BOOL(true);
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_pause);
+Datum
+tasker_checkpoint_pause(PG_FUNCTION_ARGS)
+{
+	PreventCommandIfReadOnly("tasker_checkpoint_pause()");
+	return set_directive(fcinfo, TCKPT_PAUSE);
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_cancel);
+Datum
+tasker_checkpoint_cancel(PG_FUNCTION_ARGS)
+{
+	PreventCommandIfReadOnly("tasker_checkpoint_cancel()");
+	return set_directive(fcinfo, TCKPT_CANCEL);
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_resume);
+/* Lifts pause, cancel and parking. */
+Datum
+tasker_checkpoint_resume(PG_FUNCTION_ARGS)
+{
+	Oid			function = fcinfo->flinfo->fn_oid;
+	TckptEvent	event;
+	pg_uuid_t  *step;
+
+	PreventCommandIfReadOnly("tasker_checkpoint_resume()");
+	tckpt_require_argument(fcinfo, 0, "step_uuid");
+	step = PG_GETARG_UUID_P(0);
+	(void) tckpt_steps_read(tckpt_steps_open(function, AccessShareLock), step);
+
+	if (!tckpt_event_find(function, TCKPT_BY_STEP, step, &event) ||
+		(event.directive == TCKPT_CONTINUE && !event.parked))
+		PG_RETURN_BOOL(false);
+
+	/* parked again at once, if it kept its count */
+	if (event.parked)
+		event.deliveries = 0;
+	event.parked = false;
+	event.directive = TCKPT_CONTINUE;
+	if (event.has_event)
+	{
+		tckpt_event_update(function, &event);
+		if (event.worker == NULL || event.lease_until <= GetCurrentTimestamp())
+			tckpt_dispatch_wake(&event);
+	}
+	else
+		tckpt_event_delete(function, step);
+	PG_RETURN_BOOL(true);
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_discard_events);
+/* Empties the dispatch table once no steps table is attached. */
+Datum
+tasker_checkpoint_discard_events(PG_FUNCTION_ARGS)
+{
+	Oid			function = fcinfo->flinfo->fn_oid;
+
+	if (OidIsValid(tckpt_steps_find(function)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a steps table is attached"),
+				 errhint("Call tasker_checkpoint_detach().")));
+	PG_RETURN_INT64(tckpt_event_delete_all(function));
 }

@@ -313,13 +313,10 @@ document_field(TckptDocument *doc, const char *key, uint32 keylen)
 	return NULL;
 }
 
-/*
- * Takes a document apart.  False, and an empty document, if it is no object.
- */
-bool
-tckpt_document_read(const Jsonb *jb, TckptDocument *doc)
+/* tckpt_document_read() for any container. */
+static bool
+container_read(const JsonbContainer *root, TckptDocument *doc)
 {
-	const JsonbContainer *root = &jb->root;
 	uint32		npairs = JsonContainerSize(root);
 	const char *data = (const char *) &root->children[npairs * 2];
 	uint32		key_start = 0;
@@ -375,6 +372,15 @@ tckpt_document_read(const Jsonb *jb, TckptDocument *doc)
 	doc->extra_size = VARHDRSZ + sizeof(uint32) +
 		2 * doc->nextra * sizeof(JEntry) + extra_data;
 	return true;
+}
+
+/*
+ * Takes a document apart.  False, and an empty document, if it is no object.
+ */
+bool
+tckpt_document_read(const Jsonb *jb, TckptDocument *doc)
+{
+	return container_read(&jb->root, doc);
 }
 
 /* Where the elements of the stored array begin. */
@@ -440,6 +446,24 @@ tckpt_history_length(const TckptHistory *history)
 {
 	return history->nstored - history->first +
 		(history->entry.data != NULL ? 1 : 0);
+}
+
+/* The stored entry that was the checkpoint with this sequence, if kept. */
+bool
+tckpt_history_entry(const TckptHistory *history, int64 sequence,
+					TckptDocument *entry)
+{
+	uint32		i;
+	TckptValue	value;
+
+	if (sequence > history->sequence ||
+		sequence <= history->sequence - tckpt_history_length(history))
+		return false;
+
+	i = history->nstored - 1 - (uint32) (history->sequence - sequence);
+	value = value_at(history_data(history), history->offsets[i],
+					 history->offsets[i + 1], history->array->children[i]);
+	return container_read((const JsonbContainer *) value.data, entry);
 }
 
 /* Bytes of the stored entries that are kept, from the first one's own start. */

@@ -13,4 +13,7 @@
 /* items_processed went backwards */
 #define ERRCODE_TCKPT_ITEMS_WENT_BACKWARDS	MAKE_SQLSTATE('T','C','0','0','1')
 
+/* The claim under which it was written is not the step's current one */
+#define ERRCODE_TCKPT_CLAIM_SUPERSEDED		MAKE_SQLSTATE('T','C','0','0','2')
+
 #endif							/* TCKPT_ERRORS_H */

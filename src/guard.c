@@ -24,6 +24,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "dispatch.h"
 #include "guard.h"
 #include "guc.h"
 #include "rules.h"
@@ -123,6 +124,8 @@ checkpoint_time(const TckptDocument *old)
 static bool
 items_must_not_fall(const TckptCall *call)
 {
+	if (call != NULL && call->kind == TCKPT_CALL_REWIND)
+		return false;
 	return tckpt_require_monotonic_items == TCKPT_MONOTONIC_ALL ||
 		(tckpt_require_monotonic_items == TCKPT_MONOTONIC_FUNCTIONS &&
 		 call != NULL);
@@ -209,6 +212,8 @@ guard_update(const pg_uuid_t *step, const Jsonb *new, const Jsonb *old,
 
 	if (call == NULL && is_edit(&doc, &olddoc))
 		return edit_checkpoint(step, &doc, &olddoc);
+	if (call == NULL)
+		tckpt_dispatch_require_no_claim(step);
 	return new_checkpoint(step, &doc, &olddoc, false, call);
 }
 
@@ -240,23 +245,20 @@ guard_insert(const pg_uuid_t *step, const Jsonb *new)
 
 /* A step that is done takes no more checkpoints from our functions. */
 static void
-require_unprocessed(const TckptCall *call, Relation rel, HeapTuple row)
+check_unprocessed(const TckptCall *call, Relation rel, HeapTuple row)
 {
 	AttrNumber	attno = call->processed;
 	bool		isnull;
+	Datum		processed;
 
+	/* a partition may number its columns otherwise */
+	if (attno != InvalidAttrNumber && RelationGetRelid(rel) != call->relid)
+		attno = get_attnum(RelationGetRelid(rel), "processed");
 	if (attno == InvalidAttrNumber)
 		return;
-	if (RelationGetRelid(rel) != call->relid)
-		attno = get_attnum(RelationGetRelid(rel), "processed");
-	if (attno != InvalidAttrNumber &&
-		DatumGetBool(heap_getattr(row, attno, RelationGetDescr(rel), &isnull)) &&
-		!isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("step \"%s\" is already processed",
-						tckpt_step_name(&call->step)),
-				 errhint("Make it ready for another run with tasker_checkpoint_reset_for_retry().")));
+
+	processed = heap_getattr(row, attno, RelationGetDescr(rel), &isnull);
+	tckpt_require_unprocessed(&call->step, !isnull && DatumGetBool(processed));
 }
 
 /* The row with another checkpoint; NULL clears it. */
@@ -269,33 +271,59 @@ with_checkpoint(HeapTuple row, TupleDesc tupdesc, int attno, Jsonb *checkpoint)
 	return heap_modify_tuple_by_cols(row, tupdesc, 1, &attno, &value, &isnull);
 }
 
+/* A step's key, NULL if the row has none yet. */
+static const pg_uuid_t *
+row_key(HeapTuple row, TupleDesc tupdesc, const Trigger *trigger)
+{
+	bool		isnull;
+	Datum		key = heap_getattr(row, trigger->tgattr[0], tupdesc, &isnull);
+
+	return isnull ? NULL : DatumGetUUIDP(key);
+}
+
+static void
+require_same_key(FunctionCallInfo fcinfo, const pg_uuid_t *old,
+				 const pg_uuid_t *new)
+{
+	if (old != NULL &&
+		(new == NULL || memcmp(old, new, sizeof(pg_uuid_t)) != 0))
+		tckpt_dispatch_require_no_event(fcinfo->flinfo->fn_oid, old);
+}
+
 /*
- * The row to be stored.  "old" is NULL for an INSERT.
+ * The row to be stored, NULL if none is.  "old" is NULL for an INSERT.
  */
 static HeapTuple
-guard_row(Relation rel, const Trigger *trigger, HeapTuple old, HeapTuple new)
+guard_row(FunctionCallInfo fcinfo, HeapTuple old, HeapTuple new)
 {
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	Relation	rel = trigdata->tg_relation;
+	const Trigger *trigger = trigdata->tg_trigger;
 	TupleDesc	tupdesc = RelationGetDescr(rel);
 	int			attno = trigger->tgattr[1];
 	TckptCall  *call = NULL;
 	const pg_uuid_t *step;
 	Jsonb	   *checkpoint;
-	Datum		key;
 	Datum		newvalue;
 	Datum		oldvalue = (Datum) 0;
 	bool		isnull;
 	bool		oldnull = true;
 
-	key = heap_getattr(old != NULL ? old : new, trigger->tgattr[0], tupdesc,
-					   &isnull);
-	step = isnull ? NULL : DatumGetUUIDP(key);
-
+	step = row_key(old != NULL ? old : new, tupdesc, trigger);
 	if (old != NULL)
 	{
 		oldvalue = heap_getattr(old, attno, tupdesc, &oldnull);
+		require_same_key(fcinfo, step, row_key(new, tupdesc, trigger));
 		call = matching_call(rel, step);
-		if (call != NULL)
-			require_unprocessed(call, rel, old);
+	}
+	if (call != NULL)
+	{
+		if (!tckpt_dispatch_admit(call))
+		{
+			call->guarded = true;
+			return NULL;
+		}
+		check_unprocessed(call, rel, old);
 	}
 
 	newvalue = heap_getattr(new, attno, tupdesc, &isnull);
@@ -320,8 +348,9 @@ guard_row(Relation rel, const Trigger *trigger, HeapTuple old, HeapTuple new)
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_guard);
 /*
- * The guard.  Raises 23514 for what is no checkpoint, 54000 and TC001 as the
- * settings say, and for our own functions 55000 on a processed step.
+ * The guard.  For our own functions raises TC002 and, on a processed step,
+ * 55000; then, for every writer, 23514 for what is no checkpoint, 54000 and
+ * TC001 as the settings say, and 55000 if a dispatched step changes its key.
  */
 Datum
 tasker_checkpoint_guard(PG_FUNCTION_ARGS)
@@ -338,6 +367,5 @@ tasker_checkpoint_guard(PG_FUNCTION_ARGS)
 		old = new;
 		new = trigdata->tg_newtuple;
 	}
-	return PointerGetDatum(guard_row(trigdata->tg_relation,
-									 trigdata->tg_trigger, old, new));
+	return PointerGetDatum(guard_row(fcinfo, old, new));
 }

@@ -12,15 +12,34 @@
 #include "access/attnum.h"
 #include "utils/uuid.h"
 
+#include "events.h"
+
+/* Which function it is; rewind may lower items, and asks for no event */
+typedef enum TckptCallKind
+{
+	TCKPT_CALL_YIELD,
+	TCKPT_CALL_SAVE,
+	TCKPT_CALL_REWIND
+} TckptCallKind;
+
 typedef struct TckptCall
 {
+	TckptCallKind kind;
+	Oid			function;		/* the SQL function */
 	pg_uuid_t	step;
 	Oid			relid;			/* the attached table */
 	AttrNumber	processed;		/* its column, or InvalidAttrNumber */
+	const pg_uuid_t *event_id;	/* what the caller passed; NULL: unfenced */
+	int64		digest;			/* of cursor, items and results */
+	bool		quiet;			/* superseded is an answer, not an error */
 
 	/* the answer */
-	bool		guarded;		/* the guard composed the checkpoint */
+	bool		guarded;		/* the guard came to a decision */
+	bool		replayed;		/* nothing written: it was done before */
+	bool		superseded;		/* nothing written: another has the step */
 	int64		sequence;
+	bool		has_row;		/* there is a dispatch row, now locked */
+	TckptEvent	event;			/* that row */
 } TckptCall;
 
 extern TckptCall *tckpt_guard_expect(TckptCall *call);

@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 
@@ -20,6 +21,9 @@
 #define MAX_SIZE	JENTRY_OFFLENMASK
 #define MAX_ENTRIES JB_CMASK
 
+/* A lease is for a worker that lives; more is a mistake */
+#define MAX_LEASE	(7 * SECS_PER_DAY)
+
 int			tckpt_history_limit = 100;
 int			tckpt_history_size = 64 * 1024;
 int			tckpt_cursor_limit = 64 * 1024;
@@ -27,6 +31,9 @@ int			tckpt_results_limit = 1024 * 1024;
 int			tckpt_results_warning = 256 * 1024;
 int			tckpt_enforce = TCKPT_ENFORCE_ERROR;
 int			tckpt_require_monotonic_items = TCKPT_MONOTONIC_FUNCTIONS;
+bool		tckpt_require_claim = false;
+int			tckpt_max_deliveries = 20;
+int			tckpt_max_lease = SECS_PER_HOUR;
 bool		tckpt_notify = true;
 char	   *tckpt_notify_channel = NULL;
 
@@ -102,6 +109,23 @@ tckpt_guc_init(void)
 							 &tckpt_require_monotonic_items,
 							 tckpt_require_monotonic_items, monotonic_options,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("tasker_checkpoint.require_claim",
+							 "Whether a new checkpoint must be written under a claim.",
+							 "Clears, edits, inserts and an operator's functions need none.",
+							 &tckpt_require_claim, tckpt_require_claim,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasker_checkpoint.max_deliveries",
+							"Claims without a new checkpoint after which an event is parked.",
+							"0 is no limit.",
+							&tckpt_max_deliveries, tckpt_max_deliveries,
+							0, PG_INT32_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("tasker_checkpoint.max_lease",
+							"Longest lease that a worker can ask for.",
+							NULL,
+							&tckpt_max_lease, tckpt_max_lease,
+							1, MAX_LEASE,
+							PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomBoolVariable("tasker_checkpoint.notify",
 							 "Whether a yield wakes the listeners when it commits.",
 							 NULL,

@@ -31,6 +31,9 @@ extern int	tckpt_results_limit;
 extern int	tckpt_results_warning;	/* 0 never */
 extern int	tckpt_enforce;
 extern int	tckpt_require_monotonic_items;
+extern bool tckpt_require_claim;
+extern int	tckpt_max_deliveries;	/* 0 no limit */
+extern int	tckpt_max_lease;	/* seconds */
 extern bool tckpt_notify;
 extern char *tckpt_notify_channel;
 

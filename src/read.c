@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "document.h"
+#include "read.h"
 #include "steps.h"
 #include "tasker_checkpoint.h"
 
@@ -105,39 +106,66 @@ tasker_checkpoint_accumulated_results(PG_FUNCTION_ARGS)
 	PG_RETURN_JSONB_P(tckpt_value_to_jsonb(&doc.accumulated_results));
 }
 
+static int64
+document_sequence(const TckptDocument *doc)
+{
+	TckptHistory history;
+
+	tckpt_history_read(doc, &history);
+	return history.sequence;
+}
+
+/* The number of a checkpoint, which may be NULL. */
+int64
+tckpt_sequence(const Jsonb *checkpoint)
+{
+	TckptDocument doc = {0};
+
+	if (checkpoint != NULL)
+		(void) tckpt_document_read(checkpoint, &doc);
+	return document_sequence(&doc);
+}
+
+/*
+ * The columns by which a worker resumes; "checkpoint" may be NULL.  Returns
+ * the sequence.
+ */
+int64
+tckpt_resume_columns(const Jsonb *checkpoint, Datum *values, bool *nulls)
+{
+	TckptDocument doc = {0};
+
+	if (checkpoint != NULL)
+		(void) tckpt_document_read(checkpoint, &doc);
+
+	values[0] = BoolGetDatum(checkpoint != NULL);
+	nulls[1] = doc.cursor.data == NULL;
+	if (!nulls[1])
+		values[1] = JsonbPGetDatum(tckpt_value_to_jsonb(&doc.cursor));
+	values[2] = Int64GetDatum(stored_items(&doc));
+	nulls[3] = tckpt_value_is_null(&doc.accumulated_results);
+	if (!nulls[3])
+		values[3] = JsonbPGetDatum(tckpt_value_to_jsonb(&doc.accumulated_results));
+	return document_sequence(&doc);
+}
+
 PG_FUNCTION_INFO_V1(tasker_checkpoint_load);
 /* All that a handler needs to resume. */
 Datum
 tasker_checkpoint_load(PG_FUNCTION_ARGS)
 {
 	TckptDocument doc;
-	TckptHistory history;
 	TupleDesc	tupdesc;
-	TimestampTz checkpointed_at;
-	Datum		values[6] = {0};
-	bool		nulls[6] = {false};
-	bool		has_checkpoint;
+	TimestampTz checkpointed_at = 0;
+	Datum		values[TCKPT_RESUME_COLUMNS + 2] = {0};
+	bool		nulls[TCKPT_RESUME_COLUMNS + 2] = {false};
+	Jsonb	   *checkpoint = read_checkpoint(fcinfo, &doc);
 
-	has_checkpoint = read_checkpoint(fcinfo, &doc) != NULL;
-	tckpt_history_read(&doc, &history);
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
-	values[0] = BoolGetDatum(has_checkpoint);
-	if (doc.cursor.data != NULL)
-		values[1] = JsonbPGetDatum(tckpt_value_to_jsonb(&doc.cursor));
-	else
-		nulls[1] = true;
-	values[2] = Int64GetDatum(stored_items(&doc));
-	if (!tckpt_value_is_null(&doc.accumulated_results))
-		values[3] = JsonbPGetDatum(tckpt_value_to_jsonb(&doc.accumulated_results));
-	else
-		nulls[3] = true;
-	if (tckpt_value_to_timestamp(&doc.timestamp, &checkpointed_at))
-		values[4] = TimestampTzGetDatum(checkpointed_at);
-	else
-		nulls[4] = true;
-	values[5] = Int64GetDatum(history.sequence);
-
+	values[5] = Int64GetDatum(tckpt_resume_columns(checkpoint, values, nulls));
+	nulls[4] = !tckpt_value_to_timestamp(&doc.timestamp, &checkpointed_at);
+	values[4] = TimestampTzGetDatum(checkpointed_at);
 	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
 }

@@ -47,6 +47,17 @@ value_kind(const TckptValue *value)
 }
 
 void
+tckpt_require_unprocessed(const pg_uuid_t *step, bool processed)
+{
+	if (processed)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("step \"%s\" is already processed",
+						tckpt_step_name(step)),
+				 errhint("Make it ready for another run with tasker_checkpoint_reset_for_retry().")));
+}
+
+void
 tckpt_require_object(const pg_uuid_t *step, bool is_object)
 {
 	if (!is_object)

@@ -14,6 +14,7 @@
 
 extern char *tckpt_step_name(const pg_uuid_t *step);
 
+extern void tckpt_require_unprocessed(const pg_uuid_t *step, bool processed);
 extern void tckpt_require_object(const pg_uuid_t *step, bool is_object);
 extern int64 tckpt_require_keys(const pg_uuid_t *step,
 								const TckptDocument *doc);

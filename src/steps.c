@@ -35,6 +35,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rls.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -47,6 +48,7 @@
 typedef enum TckptStatement
 {
 	STATEMENT_READ,
+	STATEMENT_PEEK,
 	STATEMENT_LOCK,
 	STATEMENT_WRITE,			/* $2 the checkpoint, $3 updated_at */
 	STATEMENT_RESET				/* $2 unused, $3 updated_at */
@@ -355,15 +357,11 @@ tckpt_steps_open(Oid function, LOCKMODE lockmode)
 	}
 }
 
-/* Prepares the announcement of an UPDATE of ours to the guard. */
-void
-tckpt_steps_announce(const TckptSteps *steps, const pg_uuid_t *step,
-					 TckptCall *call)
+/* Whether some of the table's rows may be hidden from the caller. */
+bool
+tckpt_steps_has_row_security(const TckptSteps *steps)
 {
-	memset(call, 0, sizeof(*call));
-	call->step = *step;
-	call->relid = steps->trigger.relid;
-	call->processed = steps->processed;
+	return check_enable_rls(steps->trigger.relid, InvalidOid, true) == RLS_ENABLED;
 }
 
 /*
@@ -396,9 +394,14 @@ statement_text(const TckptSteps *steps, TckptStatement statement)
 {
 	StringInfoData set;
 
-	if (statement == STATEMENT_READ || statement == STATEMENT_LOCK)
-		return psprintf("SELECT %s FROM %s WHERE %s OPERATOR(pg_catalog.=) $1%s",
-						steps->checkpoint, steps->table, steps->key,
+	if (statement == STATEMENT_READ)
+		return psprintf("SELECT %s FROM %s WHERE %s OPERATOR(pg_catalog.=) $1",
+						steps->checkpoint, steps->table, steps->key);
+	if (statement == STATEMENT_PEEK || statement == STATEMENT_LOCK)
+		return psprintf("SELECT %s, %s FROM %s WHERE %s OPERATOR(pg_catalog.=) $1%s",
+						steps->checkpoint,
+						steps->processed != InvalidAttrNumber ? "processed" : "false",
+						steps->table, steps->key,
 						statement == STATEMENT_LOCK ? " FOR NO KEY UPDATE" : "");
 
 	initStringInfo(&set);
@@ -482,68 +485,101 @@ execute(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
 	return SPI_processed;
 }
 
+void
+tckpt_steps_raise_missing(const TckptSteps *steps, const pg_uuid_t *step)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NO_DATA_FOUND),
+			 errmsg("step \"%s\" does not exist", tckpt_step_name(step)),
+			 errdetail("Role \"%s\" finds no such row in table %s.",
+					   GetUserNameFromId(GetUserId(), false),
+					   steps->table),
+			 errhint("Check the key, and that row security lets the role have the row.")));
+}
+
 static void
 require_found(const TckptSteps *steps, const pg_uuid_t *step, bool found)
 {
 	if (!found)
-		ereport(ERROR,
-				(errcode(ERRCODE_NO_DATA_FOUND),
-				 errmsg("step \"%s\" does not exist", tckpt_step_name(step)),
-				 errdetail("Role \"%s\" finds no such row in table %s.",
-						   GetUserNameFromId(GetUserId(), false),
-						   steps->table),
-				 errhint("Check the key, and that row security lets the role have the row.")));
+		tckpt_steps_raise_missing(steps, step);
 }
 
-static Jsonb *
-select_checkpoint(TckptSteps *steps, TckptStatement statement,
-				  const pg_uuid_t *step)
+/* Selects a step's row; false if there is none. */
+static bool
+select_step(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
+			TckptStep *row)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Jsonb	   *checkpoint = NULL;
-	Datum		value;
-	bool		isnull;
+	bool		found;
 
+	memset(row, 0, sizeof(*row));
 	SPI_connect();
-	require_found(steps, step,
-				  execute(steps, statement, step, NULL, NULL) > 0);
-	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-						  &isnull);
-	if (!isnull)
+	found = execute(steps, statement, step, NULL, NULL) > 0;
+	if (found)
 	{
-		MemoryContext oldcontext = MemoryContextSwitchTo(caller);
+		HeapTuple	tuple = SPI_tuptable->vals[0];
+		TupleDesc	tupdesc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		Datum		value = SPI_getbinval(tuple, tupdesc, 1, &isnull);
 
-		checkpoint = DatumGetJsonbPCopy(value);
-		if (tckpt_is_json_null(checkpoint))
-			checkpoint = NULL;
-		MemoryContextSwitchTo(oldcontext);
+		if (!isnull)
+		{
+			MemoryContext oldcontext = MemoryContextSwitchTo(caller);
+
+			row->checkpoint = DatumGetJsonbPCopy(value);
+			if (tckpt_is_json_null(row->checkpoint))
+				row->checkpoint = NULL;
+			MemoryContextSwitchTo(oldcontext);
+		}
+		if (tupdesc->natts > 1)
+		{
+			value = SPI_getbinval(tuple, tupdesc, 2, &isnull);
+			row->processed = !isnull && DatumGetBool(value);
+		}
 	}
 	SPI_finish();
-	return checkpoint;
+	return found;
 }
 
-/* A step's checkpoint, NULL if it has none or a JSON null.  Raises P0002. */
+/* A step's checkpoint, NULL if it has none.  Raises P0002. */
 Jsonb *
 tckpt_steps_read(TckptSteps *steps, const pg_uuid_t *step)
 {
-	return select_checkpoint(steps, STATEMENT_READ, step);
-}
+	TckptStep	row;
 
-/* The same, newest version, with the row locked until the transaction ends. */
-Jsonb *
-tckpt_steps_lock(TckptSteps *steps, const pg_uuid_t *step)
-{
-	return select_checkpoint(steps, STATEMENT_LOCK, step);
+	require_found(steps, step, select_step(steps, STATEMENT_READ, step, &row));
+	return row.checkpoint;
 }
 
 /*
- * Hands the parts of a new checkpoint to the guard.  Raises P0002 if there is
- * no such step, what the guard raises, and 55000 if the guard had no say.
+ * The newest version of a step's row, locked until the transaction ends.
+ * Raises P0002.
+ */
+void
+tckpt_steps_lock(TckptSteps *steps, const pg_uuid_t *step, TckptStep *row)
+{
+	require_found(steps, step, select_step(steps, STATEMENT_LOCK, step, row));
+}
+
+/* The row as a new snapshot has it; false if the caller sees none. */
+bool
+tckpt_steps_peek(TckptSteps *steps, const pg_uuid_t *step, TckptStep *row)
+{
+	return select_step(steps, STATEMENT_PEEK, step, row);
+}
+
+/*
+ * Hands the parts of a new checkpoint to the guard, which answers in "call".
+ * Raises P0002 if there is no such step, what the guard raises, and 55000 if
+ * the guard had no say.
  */
 void
 tckpt_steps_write(TckptSteps *steps, TckptCall *call, const Jsonb *parts)
 {
 	uint64		changed;
+
+	call->relid = steps->trigger.relid;
+	call->processed = steps->processed;
 
 	SPI_connect();
 	changed = execute(steps, STATEMENT_WRITE, &call->step, parts, call);
@@ -557,7 +593,7 @@ tckpt_steps_write(TckptSteps *steps, TckptCall *call, const Jsonb *parts)
 						tckpt_step_name(&call->step)),
 				 errdetail("The trigger is disabled, session_replication_role is \"replica\", or another trigger removed the checkpoint."),
 				 errhint("Enable the guard trigger of table %s.", steps->table)));
-	if (changed == 0)
+	if (changed == 0 && !call->replayed && !call->superseded)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("checkpoint of step \"%s\" was not stored",

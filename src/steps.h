@@ -16,15 +16,26 @@
 
 typedef struct TckptSteps TckptSteps;
 
+/* What a step's row says */
+typedef struct TckptStep
+{
+	Jsonb	   *checkpoint;		/* NULL: none, or a JSON null */
+	bool		processed;		/* false if the table has no such column */
+} TckptStep;
+
 extern void tckpt_steps_init(void);
 
 extern Oid	tckpt_steps_find(Oid function);
 extern TckptSteps *tckpt_steps_open(Oid function, LOCKMODE lockmode);
-extern void tckpt_steps_announce(const TckptSteps *steps,
-								 const pg_uuid_t *step, TckptCall *call);
+extern bool tckpt_steps_has_row_security(const TckptSteps *steps);
 
 extern Jsonb *tckpt_steps_read(TckptSteps *steps, const pg_uuid_t *step);
-extern Jsonb *tckpt_steps_lock(TckptSteps *steps, const pg_uuid_t *step);
+extern void tckpt_steps_lock(TckptSteps *steps, const pg_uuid_t *step,
+							 TckptStep *row);
+extern bool tckpt_steps_peek(TckptSteps *steps, const pg_uuid_t *step,
+							 TckptStep *row);
+extern void tckpt_steps_raise_missing(const TckptSteps *steps,
+									  const pg_uuid_t *step);
 extern void tckpt_steps_write(TckptSteps *steps, TckptCall *call,
 							  const Jsonb *parts);
 extern void tckpt_steps_clear(TckptSteps *steps, const pg_uuid_t *step);

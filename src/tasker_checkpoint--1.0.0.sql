@@ -17,7 +17,7 @@ COMMENT ON TYPE tasker_checkpoint_receipt IS
 COMMENT ON COLUMN tasker_checkpoint_receipt.sequence IS
 'number of the checkpoint: 1 is the first one, and the first one after a clear';
 COMMENT ON COLUMN tasker_checkpoint_receipt.event_id IS
-'id of the continuation';
+'of a yield: the continuation, which a worker may claim now; of a save: the event it was given';
 COMMENT ON COLUMN tasker_checkpoint_receipt.directive IS
 'what the worker should do now: continue, pause or cancel';
 
@@ -44,6 +44,97 @@ COMMENT ON COLUMN tasker_checkpoint_state.checkpointed_at IS
 COMMENT ON COLUMN tasker_checkpoint_state.sequence IS
 'number of the checkpoint: history entries, those cut included; 0 without one';
 
+CREATE TYPE tasker_checkpoint_delivery AS (
+    event_id uuid,
+    step_uuid uuid,
+    has_checkpoint boolean,
+    cursor jsonb,
+    items_processed bigint,
+    accumulated_results jsonb,
+    sequence bigint,
+    deliveries integer
+);
+COMMENT ON TYPE tasker_checkpoint_delivery IS
+'a step that a worker has claimed, and where to resume it';
+COMMENT ON COLUMN tasker_checkpoint_delivery.event_id IS
+'proof of the claim, to be passed to every function that writes; known to this worker only';
+COMMENT ON COLUMN tasker_checkpoint_delivery.step_uuid IS
+'the step';
+COMMENT ON COLUMN tasker_checkpoint_delivery.has_checkpoint IS
+'whether the step has a checkpoint; a cursor of 0 is one';
+COMMENT ON COLUMN tasker_checkpoint_delivery.cursor IS
+'where to resume, as the handler gave it; NULL without a checkpoint';
+COMMENT ON COLUMN tasker_checkpoint_delivery.items_processed IS
+'items that the step has processed since its beginning; 0 without a checkpoint';
+COMMENT ON COLUMN tasker_checkpoint_delivery.accumulated_results IS
+'partial results; NULL if there are none';
+COMMENT ON COLUMN tasker_checkpoint_delivery.sequence IS
+'number of the checkpoint; 0 without one';
+COMMENT ON COLUMN tasker_checkpoint_delivery.deliveries IS
+'claims since the last checkpoint, this one included; more than 1 means that a worker failed';
+
+--
+-- Dispatched steps
+--
+
+CREATE TABLE tasker_checkpoint_events (
+    step_uuid uuid PRIMARY KEY,
+    event_id uuid,
+    directive text NOT NULL CHECK (directive IN ('continue', 'pause', 'cancel')),
+    worker text,
+    available_at timestamptz NOT NULL,
+    lease interval,
+    lease_until timestamptz,
+    deliveries integer NOT NULL,
+    parked boolean NOT NULL,
+    sequence bigint NOT NULL,
+    yield_event_id uuid,
+    yield_digest bigint,
+    yield_sequence bigint,
+    continuation_id uuid,
+    save_event_id uuid,
+    save_digest bigint,
+    save_sequence bigint
+)
+-- heartbeats and saves are HOT while their page has room; the table stays
+-- small, so a tenth of it is soon dead
+WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+
+-- a claimed event's place is the end of its first lease, so that heartbeats
+-- change no indexed column
+CREATE INDEX tasker_checkpoint_events_claimable
+    ON tasker_checkpoint_events (available_at, step_uuid)
+    WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked;
+CREATE UNIQUE INDEX tasker_checkpoint_events_event_id
+    ON tasker_checkpoint_events (event_id);
+
+COMMENT ON TABLE tasker_checkpoint_events IS
+'one row for a step that is dispatched, paused or cancelled; written by the extension''s functions only';
+COMMENT ON COLUMN tasker_checkpoint_events.step_uuid IS 'the step';
+COMMENT ON COLUMN tasker_checkpoint_events.event_id IS
+'the step''s current event, which fences writes; NULL if the row holds a directive only';
+COMMENT ON COLUMN tasker_checkpoint_events.directive IS
+'what the next receipt tells the worker: continue, pause or cancel';
+COMMENT ON COLUMN tasker_checkpoint_events.worker IS 'who has claimed the event; NULL if nobody has';
+COMMENT ON COLUMN tasker_checkpoint_events.available_at IS
+'when the event can be claimed; of a claimed one, when its first lease ends';
+COMMENT ON COLUMN tasker_checkpoint_events.lease IS 'lease last given, by which a save extends it';
+COMMENT ON COLUMN tasker_checkpoint_events.lease_until IS 'when the claim runs out';
+COMMENT ON COLUMN tasker_checkpoint_events.deliveries IS 'claims since the last checkpoint under a claim';
+COMMENT ON COLUMN tasker_checkpoint_events.parked IS
+'whether the event was claimed too often without a checkpoint; lifted by tasker_checkpoint_resume()';
+COMMENT ON COLUMN tasker_checkpoint_events.sequence IS 'number of the last checkpoint known here';
+COMMENT ON COLUMN tasker_checkpoint_events.yield_event_id IS 'event of the last fenced yield, to recognize its replay';
+COMMENT ON COLUMN tasker_checkpoint_events.yield_digest IS 'hash of its cursor, items and results';
+COMMENT ON COLUMN tasker_checkpoint_events.yield_sequence IS 'its receipt''s sequence';
+COMMENT ON COLUMN tasker_checkpoint_events.continuation_id IS 'its receipt''s event_id';
+COMMENT ON COLUMN tasker_checkpoint_events.save_event_id IS 'event of the last fenced save, to recognize its replay';
+COMMENT ON COLUMN tasker_checkpoint_events.save_digest IS 'hash of its cursor, items and results';
+COMMENT ON COLUMN tasker_checkpoint_events.save_sequence IS 'its receipt''s sequence';
+
+-- a dump carries dispatched steps, and a restore goes on with them
+SELECT pg_catalog.pg_extension_config_dump('tasker_checkpoint_events', '');
+
 --
 -- The guard
 --
@@ -54,7 +145,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
 REVOKE EXECUTE ON FUNCTION tasker_checkpoint_guard() FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_guard() IS
-'trigger that owns the checkpoint column of the steps table: keeps history, cuts it, enforces shape and limits for every writer; raises 23514, 54000, TC001; made by tasker_checkpoint_attach()';
+'trigger that owns the checkpoint column of the steps table: keeps history, cuts it, enforces shape and limits for every writer, and the fence; raises 23514, 54000, 55000, TC001, TC002; made by tasker_checkpoint_attach()';
 
 --
 -- The attached table
@@ -284,6 +375,14 @@ REVOKE EXECUTE ON FUNCTION tasker_checkpoint_attach(regclass, name, boolean) FRO
 COMMENT ON FUNCTION tasker_checkpoint_attach(regclass, name, boolean) IS
 'makes a table with a unique uuid key the steps table: adds the column checkpoint and the guard trigger, warns of indexes that end HOT; without a table tries tasker.workflow_steps and tasker_workflow_steps; returns the table; can be repeated; raises 55000 if another table is attached or none is found, 42809, 42804, 42703 or 42P16 if the table does not fit';
 
+CREATE FUNCTION tasker_checkpoint_discard_events()
+RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_discard_events() FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_discard_events() IS
+'part of tasker_checkpoint_detach(): empties tasker_checkpoint_events and returns the number of rows; raises 55000 while a steps table is attached';
+
 CREATE FUNCTION tasker_checkpoint_detach()
 RETURNS regclass
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -295,6 +394,7 @@ DECLARE
                         WHERE e.extname = 'tasker_checkpoint');
     attached regclass;
     guard name;
+    discarded bigint;
 BEGIN
     EXECUTE format('SELECT %I.tasker_checkpoint_table()', own_schema) INTO attached;
     IF attached IS NULL THEN
@@ -308,12 +408,16 @@ BEGIN
     AND t.tgfoid = format('%I.tasker_checkpoint_guard()', own_schema)::regprocedure;
 
     EXECUTE format('DROP TRIGGER %I ON %s', guard, attached);
+    EXECUTE format('SELECT %I.tasker_checkpoint_discard_events()', own_schema) INTO discarded;
+    IF discarded > 0 THEN
+        RAISE NOTICE 'events of % dispatched, paused or cancelled steps were removed', discarded;
+    END IF;
     RETURN attached;
 END
 $detach$;
 REVOKE EXECUTE ON FUNCTION tasker_checkpoint_detach() FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_detach() IS
-'drops the guard trigger of the steps table and returns the table; the column and its data stay; raises 55000 if no table is attached';
+'drops the guard trigger of the steps table and returns the table; the column and its data stay, dispatched steps are forgotten and counted in a NOTICE; raises 55000 if no table is attached';
 
 --
 -- Writing a checkpoint
@@ -331,7 +435,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
 REVOKE EXECUTE ON FUNCTION tasker_checkpoint_yield(uuid, jsonb, bigint, jsonb, uuid) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_yield(uuid, jsonb, bigint, jsonb, uuid) IS
-'persists a checkpoint and re-dispatches the step, waking listeners at commit; items counts the items of the step since its beginning; returns the receipt; raises 22004, 22023, 55000, P0002, 54000, TC001';
+'persists a checkpoint and re-dispatches the step, waking listeners at commit; items counts the items of the step since its beginning; event_id is the claim under which it is written; a repeated call returns the same receipt; raises 22004, 22023, 55000, P0002, TC002, 54000, TC001';
 
 CREATE FUNCTION tasker_checkpoint_save(
     step_uuid uuid,
@@ -345,7 +449,65 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
 REVOKE EXECUTE ON FUNCTION tasker_checkpoint_save(uuid, jsonb, bigint, jsonb, uuid) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_save(uuid, jsonb, bigint, jsonb, uuid) IS
-'persists a checkpoint while the worker goes on, in the same transaction as its work; items counts the items of the step since its beginning; returns the receipt; raises 22004, 22023, 55000, P0002, 54000, TC001';
+'persists a checkpoint while the worker goes on, in the same transaction as its work, and extends the lease of its claim; items counts the items of the step since its beginning; event_id is the claim under which it is written; a repeated call returns the same receipt; raises 22004, 22023, 55000, P0002, TC002, 54000, TC001';
+
+CREATE FUNCTION tasker_checkpoint_yield_step_event(event_id uuid, checkpoint_data jsonb)
+RETURNS boolean
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_yield_step_event(uuid, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_yield_step_event(uuid, jsonb) IS
+'tasker_checkpoint_yield() as Tasker''s workers call it, with step_uuid, cursor, items_processed and accumulated_results in one object; false, and nothing written, if the event is unknown, finished or superseded; raises 22004, 22023, 55000, P0002, 54000, TC001';
+
+--
+-- Dispatch
+--
+
+CREATE FUNCTION tasker_checkpoint_dispatch(step_uuid uuid)
+RETURNS uuid
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_dispatch(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_dispatch(uuid) IS
+'offers a step to the workers and wakes them at commit; returns the event''s id, that of the unclaimed event if there is one already, NULL if the step is claimed, paused, cancelled or parked; raises 22004, 55000, P0002';
+
+CREATE FUNCTION tasker_checkpoint_claim(
+    worker text,
+    lease interval DEFAULT '1 minute',
+    max_steps integer DEFAULT 1,
+    step_uuid uuid DEFAULT NULL
+)
+RETURNS SETOF tasker_checkpoint_delivery
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+ROWS 1
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid) IS
+'takes up to max_steps dispatched steps, or the given one, for a worker until the lease ends; those that wait longest first; returns each with where to resume; raises 22004, 22023, 25000, 55000, P0002';
+
+CREATE FUNCTION tasker_checkpoint_heartbeat(event_id uuid, lease interval DEFAULT NULL)
+RETURNS boolean
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_heartbeat(uuid, interval) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_heartbeat(uuid, interval) IS
+'extends a claim to now and its lease, or the given one; never shortens it and never waits; false if the claim was superseded: stop; raises 22004, 22023';
+
+CREATE FUNCTION tasker_checkpoint_complete(event_id uuid)
+RETURNS boolean
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_complete(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_complete(uuid) IS
+'ends a step''s dispatch, since its handler finished or failed for good; the checkpoint stays; false if the event is not the step''s current one; raises 22004';
+
+CREATE FUNCTION tasker_checkpoint_release(event_id uuid, delay interval DEFAULT '0')
+RETURNS boolean
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_release(uuid, interval) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_release(uuid, interval) IS
+'hands a step back, to be claimed again after the delay (0 to 1 day) from its last checkpoint; false if the event is not the step''s current one; raises 22004, 22023';
 
 --
 -- Reading a checkpoint
@@ -403,7 +565,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
 REVOKE EXECUTE ON FUNCTION tasker_checkpoint_clear(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_clear(uuid) IS
-'removes the checkpoint of a step; true if there was one; raises 22004, 55000, P0002';
+'removes the checkpoint of a step, and takes the step from whoever has it; true if there was one; raises 22004, 55000, P0002';
 
 CREATE FUNCTION tasker_checkpoint_reset_for_retry(
     step_uuid uuid,
@@ -414,7 +576,43 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
 REVOKE EXECUTE ON FUNCTION tasker_checkpoint_reset_for_retry(uuid, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_reset_for_retry(uuid, boolean) IS
-'makes a step ready for another run: in_process and processed false, processed_at, results and backoff_request_seconds NULL, where the table has them; keeps the checkpoint unless told; raises 22004, 55000, P0002';
+'makes a step ready for another run: in_process and processed false, processed_at, results and backoff_request_seconds NULL, where the table has them; keeps the checkpoint unless told, and takes the step from whoever has it; raises 22004, 55000, P0002';
+
+CREATE FUNCTION tasker_checkpoint_pause(step_uuid uuid)
+RETURNS boolean
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_pause(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_pause(uuid) IS
+'tells the worker with its next receipt to pause, and keeps the step from being claimed; false if it was paused or cancelled already; raises 22004, 55000, P0002';
+
+CREATE FUNCTION tasker_checkpoint_cancel(step_uuid uuid)
+RETURNS boolean
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_cancel(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_cancel(uuid) IS
+'tells the worker with its next receipt to stop for good, and keeps the step from being claimed until it is resumed; false if it was cancelled already; raises 22004, 55000, P0002';
+
+CREATE FUNCTION tasker_checkpoint_resume(step_uuid uuid)
+RETURNS boolean
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_resume(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_resume(uuid) IS
+'lifts pause, cancel and parking, and wakes the workers; false if there was nothing to lift; raises 22004, 55000, P0002';
+
+CREATE FUNCTION tasker_checkpoint_rewind(
+    step_uuid uuid,
+    to_sequence bigint,
+    results jsonb DEFAULT NULL
+)
+RETURNS tasker_checkpoint_receipt
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_rewind(uuid, bigint, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_rewind(uuid, bigint, jsonb) IS
+'makes cursor and items of an earlier checkpoint of the history the current ones, as a new checkpoint with these results, and takes the step from whoever has it; returns the receipt; raises 22004, 22023, 54000, 55000, P0002';
 
 --
 -- Attach Tasker's table, if it is here

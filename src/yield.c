@@ -3,33 +3,69 @@
  * yield.c
  *	  The functions by which a worker writes a checkpoint.
  *
- * Order of the checks: arguments, attached table, visible step; the rest is
- * the guard's, with the row locked.
+ * Order of the checks: arguments, attached table, visible step; then, with the
+ * row locked and in the guard, replay, fence and what the checkpoint must
+ * satisfy.  The step's event is changed last, and stays locked.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
+#include "common/hashfn.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 
-#include "document.h"
-#include "steps.h"
+#include "dispatch.h"
 #include "tasker_checkpoint.h"
-#include "wakeup.h"
+#include "yield.h"
 
-/* The checkpoint that the arguments (step, cursor, items, results) describe. */
-static Jsonb *
-checkpoint_parts(FunctionCallInfo fcinfo)
+/* The part of a checkpoint that a worker decides; results may be NULL. */
+Jsonb *
+tckpt_checkpoint_parts(const TckptValue *cursor, int64 items,
+					   const TckptValue *results)
 {
-	TckptValue	cursor = tckpt_value_of_jsonb(PG_GETARG_JSONB_P(1));
-	TckptValue	items = tckpt_value_of_int64(PG_GETARG_INT64(2));
-	TckptValue	results = {JENTRY_ISNULL, 0, ""};
+	TckptValue	items_value = tckpt_value_of_int64(items);
+	TckptValue	null_results = {JENTRY_ISNULL, 0, ""};
 
-	if (!PG_ARGISNULL(3))
-		results = tckpt_value_of_jsonb(PG_GETARG_JSONB_P(3));
-	return tckpt_document_parts(&cursor, &items, &results);
+	return tckpt_document_parts(cursor, &items_value,
+								results != NULL ? results : &null_results);
+}
+
+/* Writes it to the step that "call" names, as that says. */
+void
+tckpt_write_checkpoint(FunctionCallInfo fcinfo, TckptCall *call,
+					   const Jsonb *parts)
+{
+	TckptSteps *steps;
+
+	call->function = fcinfo->flinfo->fn_oid;
+	call->digest = (int64) hash_bytes_extended((const unsigned char *) &parts->root,
+											   VARSIZE(parts) - VARHDRSZ, 0);
+	steps = tckpt_steps_open(call->function, RowExclusiveLock);
+	tckpt_steps_write(steps, call, parts);
+	if (!call->superseded)
+		tckpt_dispatch_record(call);
+}
+
+Datum
+tckpt_make_receipt(FunctionCallInfo fcinfo, int64 sequence,
+				   const pg_uuid_t *event_id, TckptDirective directive)
+{
+	TupleDesc	tupdesc;
+	Datum		values[3];
+	bool		nulls[3] = {false, event_id == NULL, false};
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	values[0] = Int64GetDatum(sequence);
+	values[1] = event_id != NULL ? UUIDPGetDatum(event_id) : (Datum) 0;
+	values[2] = CStringGetTextDatum(tckpt_directive_name(directive));
+	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
 }
 
 static void
@@ -47,41 +83,24 @@ check_arguments(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("items must not be negative"),
 				 errdetail("It is " INT64_FORMAT ".", PG_GETARG_INT64(2))));
-	if (!PG_ARGISNULL(4))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("event_id is not supported yet"),
-				 errhint("Leave event_id out.")));
 }
 
-/* Writes a checkpoint and returns the receipt's sequence. */
-static int64
-write_checkpoint(FunctionCallInfo fcinfo)
+/* yield and save, which have the same arguments. */
+static void
+write_arguments(FunctionCallInfo fcinfo, TckptCall *call)
 {
-	TckptSteps *steps;
-	TckptCall	call;
+	TckptValue	cursor;
+	TckptValue	results;
 
 	check_arguments(fcinfo);
-	steps = tckpt_steps_open(fcinfo->flinfo->fn_oid, RowExclusiveLock);
-	tckpt_steps_announce(steps, PG_GETARG_UUID_P(0), &call);
-	tckpt_steps_write(steps, &call, checkpoint_parts(fcinfo));
-	return call.sequence;
-}
-
-static Datum
-receipt(FunctionCallInfo fcinfo, int64 sequence)
-{
-	TupleDesc	tupdesc;
-	Datum		values[3];
-	bool		nulls[3] = {false, true, false};
-
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-
-	values[0] = Int64GetDatum(sequence);
-	values[1] = (Datum) 0;
-	values[2] = CStringGetTextDatum("continue");
-	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
+	call->step = *PG_GETARG_UUID_P(0);
+	call->event_id = PG_ARGISNULL(4) ? NULL : PG_GETARG_UUID_P(4);
+	cursor = tckpt_value_of_jsonb(PG_GETARG_JSONB_P(1));
+	if (!PG_ARGISNULL(3))
+		results = tckpt_value_of_jsonb(PG_GETARG_JSONB_P(3));
+	tckpt_write_checkpoint(fcinfo, call,
+						   tckpt_checkpoint_parts(&cursor, PG_GETARG_INT64(2),
+												  PG_ARGISNULL(3) ? NULL : &results));
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_yield);
@@ -89,12 +108,12 @@ PG_FUNCTION_INFO_V1(tasker_checkpoint_yield);
 Datum
 tasker_checkpoint_yield(PG_FUNCTION_ARGS)
 {
-	int64		sequence;
+	TckptCall	call = {.kind = TCKPT_CALL_YIELD};
 
 	PreventCommandIfReadOnly("tasker_checkpoint_yield()");
-	sequence = write_checkpoint(fcinfo);
-	tckpt_wakeup_at_commit(PG_GETARG_UUID_P(0), sequence);
-	return receipt(fcinfo, sequence);
+	write_arguments(fcinfo, &call);
+	return tckpt_make_receipt(fcinfo, call.sequence, &call.event.continuation,
+							  call.event.directive);
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_save);
@@ -102,6 +121,89 @@ PG_FUNCTION_INFO_V1(tasker_checkpoint_save);
 Datum
 tasker_checkpoint_save(PG_FUNCTION_ARGS)
 {
+	TckptCall	call = {.kind = TCKPT_CALL_SAVE};
+
 	PreventCommandIfReadOnly("tasker_checkpoint_save()");
-	return receipt(fcinfo, write_checkpoint(fcinfo));
+	write_arguments(fcinfo, &call);
+	return tckpt_make_receipt(fcinfo, call.sequence, call.event_id,
+							  call.event.directive);
+}
+
+static void
+raise_event_data(const char *problem)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("checkpoint_data %s", problem),
+			 errhint("Pass an object with step_uuid, cursor, items_processed and accumulated_results.")));
+}
+
+/* A UUID as JSON has it, 36 characters; raises 22023. */
+static void
+read_step_uuid(const TckptValue *value, pg_uuid_t *step)
+{
+	static const char layout[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	char		text[sizeof(layout)];
+	bool		ok;
+
+	ok = value->type == JENTRY_ISSTRING && value->len == sizeof(layout) - 1;
+	for (uint32 i = 0; ok && i < value->len; i++)
+		ok = layout[i] == '-' ? value->data[i] == '-'
+			: isxdigit((unsigned char) value->data[i]) != 0;
+	if (!ok)
+		raise_event_data("must have a UUID as \"step_uuid\"");
+
+	strlcpy(text, value->data, sizeof(text));
+	*step = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(text)));
+}
+
+/* Takes event data apart; raises 22023.  Returns the items. */
+static int64
+read_event_data(const Jsonb *data, TckptDocument *doc, pg_uuid_t *step)
+{
+	int64		items;
+	const TckptValue *step_uuid = NULL;
+
+	if (!tckpt_document_read(data, doc))
+		raise_event_data("must be a JSON object");
+	for (int i = 0; i < doc->nextra; i++)
+		if (doc->extra[i].keylen == strlen("step_uuid") &&
+			strncmp(doc->extra[i].key, "step_uuid", doc->extra[i].keylen) == 0)
+			step_uuid = &doc->extra[i].value;
+	if (step_uuid == NULL)
+		raise_event_data("must have the key \"step_uuid\"");
+	read_step_uuid(step_uuid, step);
+	if (doc->cursor.data == NULL)
+		raise_event_data("must have the key \"cursor\"");
+	if (!tckpt_value_to_count(&doc->items_processed, &items))
+		raise_event_data("must have a non-negative integer as \"items_processed\"");
+	return items;
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_yield_step_event);
+/* yield as Tasker's workers call it; false if the event is not the step's. */
+Datum
+tasker_checkpoint_yield_step_event(PG_FUNCTION_ARGS)
+{
+	TckptCall	call = {.kind = TCKPT_CALL_YIELD, .quiet = true};
+	TckptEvent	event;
+	TckptDocument doc;
+	int64		items;
+
+	PreventCommandIfReadOnly("tasker_checkpoint_yield_step_event()");
+	tckpt_require_argument(fcinfo, 0, "event_id");
+	tckpt_require_argument(fcinfo, 1, "checkpoint_data");
+	call.event_id = PG_GETARG_UUID_P(0);
+	items = read_event_data(PG_GETARG_JSONB_P(1), &doc, &call.step);
+
+	if (tckpt_event_find(fcinfo->flinfo->fn_oid, TCKPT_BY_EVENT_UNLOCKED,
+						 call.event_id, &event) &&
+		memcmp(&event.step, &call.step, sizeof(pg_uuid_t)) != 0)
+		raise_event_data("must name the step of the event");
+
+	tckpt_write_checkpoint(fcinfo, &call,
+						   tckpt_checkpoint_parts(&doc.cursor, items,
+												  doc.accumulated_results.data != NULL ?
+												  &doc.accumulated_results : NULL));
+	PG_RETURN_BOOL(!call.superseded);
 }

@@ -1,0 +1,371 @@
+/*-------------------------------------------------------------------------
+ *
+ * claim.c
+ *	  The functions by which workers take and give back dispatched steps.
+ *
+ * dispatch locks the step and then its event.  The others start from an event
+ * and lock no step, so they cannot deadlock with a writer that does.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "dispatch.h"
+#include "guc.h"
+#include "read.h"
+#include "rules.h"
+#include "steps.h"
+#include "tasker_checkpoint.h"
+
+#define MAX_WORKER_LENGTH	200
+#define MAX_STEPS			1000
+#define MAX_DELAY			USECS_PER_DAY
+
+/* Events of gone and processed steps that one claim removes */
+#define MAX_REMOVED			100
+
+/* tasker_checkpoint_delivery */
+#define DELIVERY_COLUMNS	8
+
+/* One call of claim */
+typedef struct Claim
+{
+	FunctionCallInfo fcinfo;
+	Oid			function;
+	TckptSteps *steps;
+	bool		row_security;	/* a step not seen may exist all the same */
+	char	   *worker;
+	int64		lease;
+	int			wanted;
+	int			delivered;
+	int			removed;
+} Claim;
+
+/* An interval in microseconds; too long a one is PG_INT64_MAX. */
+static int64
+interval_usecs(const Interval *interval)
+{
+	int64		days = (int64) interval->month * DAYS_PER_MONTH + interval->day;
+
+	/* so no product can overflow */
+	if (days > 1000000)
+		return PG_INT64_MAX;
+	if (days < -1000000)
+		return PG_INT64_MIN;
+	if (interval->time > PG_INT64_MAX / 2)
+		return PG_INT64_MAX;
+	if (interval->time < PG_INT64_MIN / 2)
+		return PG_INT64_MIN;
+	return days * USECS_PER_DAY + interval->time;
+}
+
+static int64
+require_lease(const Interval *lease)
+{
+	int64		usecs = interval_usecs(lease);
+
+	if (usecs <= 0 || usecs > tckpt_max_lease * USECS_PER_SEC)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("lease is out of range"),
+				 errdetail("It must be positive and at most tasker_checkpoint.max_lease, which is %d seconds.",
+						   tckpt_max_lease)));
+	return usecs;
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_dispatch);
+/* Offers a step to the workers for the first time. */
+Datum
+tasker_checkpoint_dispatch(PG_FUNCTION_ARGS)
+{
+	Oid			function = fcinfo->flinfo->fn_oid;
+	pg_uuid_t  *step;
+	TckptStep	row;
+	TckptEvent	event;
+	bool		found;
+
+	PreventCommandIfReadOnly("tasker_checkpoint_dispatch()");
+	tckpt_require_argument(fcinfo, 0, "step_uuid");
+	step = PG_GETARG_UUID_P(0);
+	tckpt_steps_lock(tckpt_steps_open(function, RowExclusiveLock), step, &row);
+	tckpt_require_unprocessed(step, row.processed);
+
+	found = tckpt_event_find(function, TCKPT_BY_STEP, step, &event);
+	for (;;)
+	{
+		if (event.has_event)
+		{
+			if (event.worker != NULL || event.parked ||
+				event.directive != TCKPT_CONTINUE)
+				PG_RETURN_NULL();
+			break;
+		}
+
+		event.step = *step;
+		event.sequence = tckpt_sequence(row.checkpoint);
+		tckpt_dispatch_offer(&event, GetCurrentTimestamp());
+		if (found)
+			tckpt_event_update(function, &event);
+		if (found || tckpt_event_insert(function, &event))
+		{
+			tckpt_dispatch_wake(&event);
+			break;
+		}
+
+		/* an operator has paused or cancelled the step meanwhile */
+		found = tckpt_event_find(function, TCKPT_BY_STEP, step, &event);
+	}
+
+	if (event.directive != TCKPT_CONTINUE)
+		PG_RETURN_NULL();
+	PG_RETURN_UUID_P(memcpy(palloc(sizeof(pg_uuid_t)), &event.event_id,
+							sizeof(pg_uuid_t)));
+}
+
+static void
+check_claim_arguments(FunctionCallInfo fcinfo, Claim *claim)
+{
+	size_t		length;
+
+	tckpt_require_argument(fcinfo, 0, "worker");
+	tckpt_require_argument(fcinfo, 1, "lease");
+	tckpt_require_argument(fcinfo, 2, "max_steps");
+
+	claim->worker = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	length = strlen(claim->worker);
+	if (length < 1 || length > MAX_WORKER_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("worker must have 1 to %d bytes", MAX_WORKER_LENGTH),
+				 errdetail("It has %zu.", length)));
+	claim->lease = require_lease(PG_GETARG_INTERVAL_P(1));
+	claim->wanted = PG_GETARG_INT32(2);
+	if (claim->wanted < 1 || claim->wanted > MAX_STEPS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_steps must be from 1 to %d", MAX_STEPS),
+				 errdetail("It is %d.", claim->wanted)));
+
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+				 errmsg("steps must be claimed in a READ COMMITTED transaction"),
+				 errdetail("A claim locks an event first and reads its checkpoint with a later snapshot."),
+				 errhint("SET TRANSACTION ISOLATION LEVEL READ COMMITTED.")));
+}
+
+/* Hands the step to the worker, under an event id that only it knows. */
+static void
+deliver(Claim *claim, TckptEvent *event, const TckptStep *row)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) claim->fcinfo->resultinfo;
+	Datum		values[DELIVERY_COLUMNS] = {0};
+	bool		nulls[DELIVERY_COLUMNS] = {false};
+
+	event->sequence = tckpt_resume_columns(row->checkpoint, values + 2, nulls + 2);
+	tckpt_event_new_id(event);
+	event->worker = claim->worker;
+	event->lease = claim->lease;
+	event->lease_until = GetCurrentTimestamp() + claim->lease;
+	event->available_at = event->lease_until;
+	if (event->deliveries < PG_INT32_MAX)
+		event->deliveries++;
+	tckpt_event_update(claim->function, event);
+
+	values[0] = UUIDPGetDatum(&event->event_id);
+	values[1] = UUIDPGetDatum(&event->step);
+	values[6] = Int64GetDatum(event->sequence);
+	values[7] = Int32GetDatum(event->deliveries);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	claim->delivered++;
+}
+
+/* Delivers a locked event, or finds out why it must not be. */
+static void
+try_deliver(Claim *claim, TckptEvent *event)
+{
+	TckptStep	row;
+	bool		seen = tckpt_steps_peek(claim->steps, &event->step, &row);
+
+	if (!seen || row.processed)
+	{
+		if ((seen || !claim->row_security) && claim->removed < MAX_REMOVED)
+		{
+			tckpt_event_delete(claim->function, &event->step);
+			claim->removed++;
+		}
+		return;
+	}
+
+	if (tckpt_max_deliveries > 0 && event->deliveries >= tckpt_max_deliveries)
+	{
+		event->parked = true;
+		tckpt_event_update(claim->function, event);
+		return;
+	}
+	deliver(claim, event, &row);
+}
+
+static bool
+is_claimable(const TckptEvent *event, TimestampTz now)
+{
+	return event->has_event && event->directive == TCKPT_CONTINUE &&
+		!event->parked && event->available_at <= now &&
+		(event->worker == NULL || event->lease_until <= now);
+}
+
+/*
+ * Under row security an event is locked only once its step was seen, lest a
+ * worker block the others' steps, which it passes over.
+ */
+static bool
+see_and_lock(Claim *claim, TimestampTz now, TckptEvent *event)
+{
+	pg_uuid_t	step = event->step;
+	TckptStep	row;
+
+	return tckpt_steps_peek(claim->steps, &step, &row) &&
+		tckpt_event_find(claim->function, TCKPT_BY_STEP_SKIP_LOCKED, &step, event) &&
+		is_claimable(event, now);
+}
+
+/* Claims what waits longest. */
+static void
+claim_oldest(Claim *claim)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TckptEvent	after;
+	bool		first = true;
+
+	while (claim->delivered < claim->wanted)
+	{
+		TckptEvent *events;
+		int			wanted = claim->wanted - claim->delivered;
+		int			n = tckpt_event_candidates(claim->function, now,
+											   first ? NULL : &after, wanted,
+											   !claim->row_security, &events);
+
+		for (int i = 0; i < n; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			after = events[i];
+			if (!claim->row_security || see_and_lock(claim, now, &events[i]))
+				try_deliver(claim, &events[i]);
+		}
+		if (n < wanted)
+			break;
+		first = false;
+	}
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_claim);
+/* Takes dispatched steps for a worker, each with where to resume. */
+Datum
+tasker_checkpoint_claim(PG_FUNCTION_ARGS)
+{
+	Claim		claim = {.fcinfo = fcinfo, .function = fcinfo->flinfo->fn_oid};
+
+	PreventCommandIfReadOnly("tasker_checkpoint_claim()");
+	check_claim_arguments(fcinfo, &claim);
+	InitMaterializedSRF(fcinfo, 0);
+	claim.steps = tckpt_steps_open(claim.function, AccessShareLock);
+	claim.row_security = tckpt_steps_has_row_security(claim.steps);
+
+	if (PG_ARGISNULL(3))
+		claim_oldest(&claim);
+	else
+	{
+		TimestampTz now = GetCurrentTimestamp();
+		TckptEvent	event;
+		TckptStep	row;
+		pg_uuid_t  *step = PG_GETARG_UUID_P(3);
+
+		if (!tckpt_steps_peek(claim.steps, step, &row))
+			tckpt_steps_raise_missing(claim.steps, step);
+		if (tckpt_event_find(claim.function, TCKPT_BY_STEP_SKIP_LOCKED, step, &event) &&
+			is_claimable(&event, now))
+			try_deliver(&claim, &event);
+	}
+	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_heartbeat);
+/* Extends the lease of a claim; false if there is nothing to extend. */
+Datum
+tasker_checkpoint_heartbeat(PG_FUNCTION_ARGS)
+{
+	Oid			function = fcinfo->flinfo->fn_oid;
+	int64		lease = 0;
+	TckptEvent	event;
+
+	PreventCommandIfReadOnly("tasker_checkpoint_heartbeat()");
+	tckpt_require_argument(fcinfo, 0, "event_id");
+	if (!PG_ARGISNULL(1))
+		lease = require_lease(PG_GETARG_INTERVAL_P(1));
+
+	/* locked, by an open save say: that one extends the lease */
+	if (!tckpt_event_find(function, TCKPT_BY_EVENT_SKIP_LOCKED,
+						  PG_GETARG_UUID_P(0), &event))
+		PG_RETURN_BOOL(tckpt_event_find(function, TCKPT_BY_EVENT_UNLOCKED,
+										PG_GETARG_UUID_P(0), &event) &&
+					   event.worker != NULL);
+	if (event.worker == NULL)
+		PG_RETURN_BOOL(false);
+
+	if (lease > 0)
+		event.lease = lease;
+	tckpt_dispatch_extend(&event);
+	tckpt_event_update(function, &event);
+	PG_RETURN_BOOL(true);
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_complete);
+/* The handler is done with the step: its event goes. */
+Datum
+tasker_checkpoint_complete(PG_FUNCTION_ARGS)
+{
+	Oid			function = fcinfo->flinfo->fn_oid;
+	TckptEvent	event;
+
+	PreventCommandIfReadOnly("tasker_checkpoint_complete()");
+	tckpt_require_argument(fcinfo, 0, "event_id");
+	if (!tckpt_event_find(function, TCKPT_BY_EVENT, PG_GETARG_UUID_P(0), &event))
+		PG_RETURN_BOOL(false);
+	tckpt_dispatch_forget(function, &event);
+	PG_RETURN_BOOL(true);
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_release);
+/* Hands a step back, now or after a while. */
+Datum
+tasker_checkpoint_release(PG_FUNCTION_ARGS)
+{
+	Oid			function = fcinfo->flinfo->fn_oid;
+	int64		delay;
+	TckptEvent	event;
+
+	PreventCommandIfReadOnly("tasker_checkpoint_release()");
+	tckpt_require_argument(fcinfo, 0, "event_id");
+	tckpt_require_argument(fcinfo, 1, "delay");
+	delay = interval_usecs(PG_GETARG_INTERVAL_P(1));
+	if (delay < 0 || delay > MAX_DELAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("delay is out of range"),
+				 errdetail("It must be from 0 to 1 day.")));
+
+	if (!tckpt_event_find(function, TCKPT_BY_EVENT, PG_GETARG_UUID_P(0), &event))
+		PG_RETURN_BOOL(false);
+	tckpt_dispatch_offer(&event, GetCurrentTimestamp() + delay);
+	tckpt_event_update(function, &event);
+	if (delay == 0 && !event.parked)
+		tckpt_dispatch_wake(&event);
+	PG_RETURN_BOOL(true);
+}

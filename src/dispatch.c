@@ -1,0 +1,269 @@
+/*-------------------------------------------------------------------------
+ *
+ * dispatch.c
+ *	  The protocol of a step's dispatch: replay, fence, and what a checkpoint
+ *	  does to the event.
+ *
+ * The step's row is locked by the guard before anything here looks at its
+ * dispatch row, which then stays locked until the transaction ends.  So two
+ * writers of one step meet at the step, and the one that waited finds out here
+ * that it was superseded, or that its own first attempt went through.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "dispatch.h"
+#include "guc.h"
+#include "rules.h"
+#include "tasker_checkpoint.h"
+#include "wakeup.h"
+
+static bool
+same_uuid(const pg_uuid_t *a, const pg_uuid_t *b)
+{
+	return memcmp(a, b, sizeof(pg_uuid_t)) == 0;
+}
+
+/* Whether the call repeats what this receipt was given for. */
+static bool
+is_replay(const TckptCall *call, const TckptReceipt *receipt)
+{
+	return receipt->is_set && same_uuid(call->event_id, &receipt->event_id) &&
+		call->digest == receipt->digest;
+}
+
+static bool
+is_under_lease(const TckptEvent *event)
+{
+	return event->worker != NULL && event->lease_until > GetCurrentTimestamp();
+}
+
+static void
+raise_unfenced(const TckptCall *call)
+{
+	if (tckpt_require_claim)
+		tckpt_dispatch_require_no_claim(&call->step);
+
+	if (call->has_row && is_under_lease(&call->event))
+		ereport(ERROR,
+				(errcode(ERRCODE_TCKPT_CLAIM_SUPERSEDED),
+				 errmsg("step \"%s\" is claimed", tckpt_step_name(&call->step)),
+				 errdetail("Worker \"%s\" has it under a lease.",
+						   call->event.worker),
+				 errhint("Pass the event_id that tasker_checkpoint_claim() returned.")));
+}
+
+/*
+ * Decides on a write whose step is locked.  False if nothing is to be
+ * written: it was done before, or, where the caller wants that as an answer,
+ * it was superseded.  Raises TC002.
+ */
+bool
+tckpt_dispatch_admit(TckptCall *call)
+{
+	const TckptReceipt *receipt;
+
+	call->has_row = tckpt_event_find(call->function, TCKPT_BY_STEP,
+									 &call->step, &call->event);
+	if (call->kind == TCKPT_CALL_REWIND)
+		return true;
+	if (call->event_id == NULL)
+	{
+		raise_unfenced(call);
+		return true;
+	}
+
+	receipt = call->kind == TCKPT_CALL_YIELD ? &call->event.yielded : &call->event.saved;
+	if (is_replay(call, receipt))
+	{
+		call->replayed = true;
+		call->sequence = receipt->sequence;
+		return false;
+	}
+
+	if (call->has_row && call->event.has_event &&
+		same_uuid(call->event_id, &call->event.event_id))
+		return true;
+
+	call->superseded = true;
+	if (!call->quiet)
+		ereport(ERROR,
+				(errcode(ERRCODE_TCKPT_CLAIM_SUPERSEDED),
+				 errmsg("claim of step \"%s\" was superseded",
+						tckpt_step_name(&call->step)),
+				 errhint("Stop without writing anything: the step goes on elsewhere.")));
+	return false;
+}
+
+/* For a writer without a claim, while claims are required. */
+void
+tckpt_dispatch_require_no_claim(const pg_uuid_t *step)
+{
+	if (tckpt_require_claim)
+		ereport(ERROR,
+				(errcode(ERRCODE_TCKPT_CLAIM_SUPERSEDED),
+				 errmsg("step \"%s\" must be claimed before a checkpoint is written",
+						tckpt_step_name(step)),
+				 errdetail("tasker_checkpoint.require_claim is on."),
+				 errhint("Pass the event_id that tasker_checkpoint_claim() returned to tasker_checkpoint_yield() or tasker_checkpoint_save().")));
+}
+
+/* A step that is dispatched keeps its key. */
+void
+tckpt_dispatch_require_no_event(Oid function, const pg_uuid_t *step)
+{
+	TckptEvent	event;
+
+	if (tckpt_event_find(function, TCKPT_BY_STEP, step, &event))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("key of step \"%s\" cannot be changed while the step is dispatched",
+						tckpt_step_name(step)),
+				 errhint("Complete the step's event first.")));
+}
+
+/* Makes the event a new one, which anybody may claim from that time on. */
+void
+tckpt_dispatch_offer(TckptEvent *event, TimestampTz available_at)
+{
+	tckpt_event_new_id(event);
+	event->worker = NULL;
+	event->available_at = available_at;
+}
+
+/*
+ * Removes a locked event.  An operator's directive outlives it: a step that
+ * was cancelled stays so.
+ */
+void
+tckpt_dispatch_forget(Oid function, const TckptEvent *event)
+{
+	TckptEvent	rest = {0};
+
+	if (event->directive == TCKPT_CONTINUE)
+	{
+		tckpt_event_delete(function, &event->step);
+		return;
+	}
+	rest.step = event->step;
+	rest.directive = event->directive;
+	rest.available_at = event->available_at;
+	rest.sequence = event->sequence;
+	tckpt_event_update(function, &rest);
+}
+
+/* Wakes listeners for an event at commit, if it can be claimed at once. */
+void
+tckpt_dispatch_wake(const TckptEvent *event)
+{
+	if (event->has_event && event->directive == TCKPT_CONTINUE)
+		tckpt_wakeup_at_commit(&event->step, event->sequence);
+}
+
+/* Extends the lease to a whole one from now on; it never gets shorter. */
+void
+tckpt_dispatch_extend(TckptEvent *event)
+{
+	if (event->worker != NULL)
+		event->lease_until = Max(event->lease_until,
+								 GetCurrentTimestamp() + event->lease);
+}
+
+static void
+write_receipt(const TckptCall *call, TckptReceipt *receipt)
+{
+	receipt->is_set = call->event_id != NULL;
+	if (receipt->is_set)
+	{
+		receipt->event_id = *call->event_id;
+		receipt->digest = call->digest;
+		receipt->sequence = call->sequence;
+	}
+}
+
+static void
+record_save(TckptCall *call)
+{
+	/* an unfenced one has no claim to extend */
+	if (call->event_id == NULL)
+		return;
+
+	tckpt_dispatch_extend(&call->event);
+	if (!call->replayed)
+	{
+		call->event.deliveries = 0;
+		call->event.parked = false;
+		call->event.sequence = call->sequence;
+		write_receipt(call, &call->event.saved);
+	}
+	tckpt_event_update(call->function, &call->event);
+}
+
+static void
+record_yield(TckptCall *call)
+{
+	TckptEvent *event = &call->event;
+
+	if (call->replayed)
+		return;
+
+	for (;;)
+	{
+		event->step = call->step;
+		tckpt_dispatch_offer(event, GetCurrentTimestamp());
+		event->deliveries = 0;
+		event->parked = false;
+		event->sequence = call->sequence;
+		write_receipt(call, &event->yielded);
+		event->continuation = event->event_id;
+		if (call->has_row)
+		{
+			tckpt_event_update(call->function, event);
+			break;
+		}
+		if (tckpt_event_insert(call->function, event))
+			break;
+
+		/* an operator has paused or cancelled the step meanwhile */
+		call->has_row = tckpt_event_find(call->function, TCKPT_BY_STEP,
+										 &call->step, event);
+	}
+	tckpt_dispatch_wake(event);
+}
+
+/*
+ * Does to the event what the checkpoint just stored, or the replay just
+ * recognized, means for it.
+ */
+void
+tckpt_dispatch_record(TckptCall *call)
+{
+	if (call->kind == TCKPT_CALL_YIELD)
+		record_yield(call);
+	else if (call->kind == TCKPT_CALL_SAVE)
+		record_save(call);
+}
+
+/*
+ * Takes the step, whose row is locked, from whoever has it, and offers it
+ * anew.  False if it was not dispatched; then nothing changes.
+ */
+bool
+tckpt_dispatch_supersede(Oid function, const pg_uuid_t *step, int64 sequence,
+						 TckptEvent *event)
+{
+	if (!tckpt_event_find(function, TCKPT_BY_STEP, step, event) ||
+		!event->has_event)
+		return false;
+
+	tckpt_dispatch_offer(event, GetCurrentTimestamp());
+	event->deliveries = 0;
+	event->parked = false;
+	event->sequence = sequence;
+	tckpt_event_update(function, event);
+	tckpt_dispatch_wake(event);
+	return true;
+}
