@@ -6,6 +6,7 @@ PGFILEDESC = "tasker_checkpoint - checkpoints of batch workflow steps"
 
 OBJS = \
 	$(WIN32RES) \
+	src/attached.o \
 	src/claim.o \
 	src/control.o \
 	src/dispatch.o \
@@ -17,6 +18,7 @@ OBJS = \
 	src/read.o \
 	src/rules.o \
 	src/steps.o \
+	src/value.o \
 	src/wakeup.o \
 	src/yield.o
 

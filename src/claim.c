@@ -31,6 +31,9 @@
 /* Events of gone and processed steps that one claim removes */
 #define MAX_REMOVED			100
 
+/* Events looked at together when row security hides steps */
+#define ROW_SECURITY_BATCH	64
+
 /* tasker_checkpoint_delivery */
 #define DELIVERY_COLUMNS	8
 
@@ -94,7 +97,7 @@ tasker_checkpoint_dispatch(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("tasker_checkpoint_dispatch()");
 	tckpt_require_argument(fcinfo, 0, "step_uuid");
 	step = PG_GETARG_UUID_P(0);
-	tckpt_steps_lock(tckpt_steps_open(function, RowExclusiveLock), step, &row);
+	tckpt_steps_lock(tckpt_attached_open(function, RowExclusiveLock), step, &row);
 	tckpt_require_unprocessed(step, row.processed);
 
 	found = tckpt_event_find(function, TCKPT_BY_STEP, step, &event);
@@ -247,19 +250,23 @@ claim_oldest(Claim *claim)
 	while (claim->delivered < claim->wanted)
 	{
 		TckptEvent *events;
-		int			wanted = claim->wanted - claim->delivered;
-		int			n = tckpt_event_candidates(claim->function, now,
-											   first ? NULL : &after, wanted,
-											   !claim->row_security, &events);
+		int			limit = claim->wanted - claim->delivered;
+		int			n;
 
-		for (int i = 0; i < n; i++)
+		/* many may be passed over; none of them is locked yet */
+		if (claim->row_security)
+			limit = Max(limit, ROW_SECURITY_BATCH);
+		n = tckpt_event_candidates(claim->function, now, first ? NULL : &after,
+								   limit, !claim->row_security, &events);
+
+		for (int i = 0; i < n && claim->delivered < claim->wanted; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
 			after = events[i];
 			if (!claim->row_security || see_and_lock(claim, now, &events[i]))
 				try_deliver(claim, &events[i]);
 		}
-		if (n < wanted)
+		if (n < limit)
 			break;
 		first = false;
 	}
@@ -275,7 +282,7 @@ tasker_checkpoint_claim(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("tasker_checkpoint_claim()");
 	check_claim_arguments(fcinfo, &claim);
 	InitMaterializedSRF(fcinfo, 0);
-	claim.steps = tckpt_steps_open(claim.function, AccessShareLock);
+	claim.steps = tckpt_attached_open(claim.function, AccessShareLock);
 	claim.row_security = tckpt_steps_has_row_security(claim.steps);
 
 	if (PG_ARGISNULL(3))

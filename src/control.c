@@ -26,7 +26,7 @@ PG_FUNCTION_INFO_V1(tasker_checkpoint_table);
 Datum
 tasker_checkpoint_table(PG_FUNCTION_ARGS)
 {
-	Oid			relid = tckpt_steps_find(fcinfo->flinfo->fn_oid);
+	Oid			relid = tckpt_attached_find(fcinfo->flinfo->fn_oid);
 
 	if (!OidIsValid(relid))
 		PG_RETURN_NULL();
@@ -44,7 +44,7 @@ tasker_checkpoint_clear(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("tasker_checkpoint_clear()");
 	tckpt_require_argument(fcinfo, 0, "step_uuid");
-	steps = tckpt_steps_open(fcinfo->flinfo->fn_oid, RowExclusiveLock);
+	steps = tckpt_attached_open(fcinfo->flinfo->fn_oid, RowExclusiveLock);
 	tckpt_steps_lock(steps, PG_GETARG_UUID_P(0), &row);
 	if (row.checkpoint != NULL)
 		tckpt_steps_clear(steps, PG_GETARG_UUID_P(0));
@@ -65,7 +65,7 @@ tasker_checkpoint_reset_for_retry(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("tasker_checkpoint_reset_for_retry()");
 	tckpt_require_argument(fcinfo, 0, "step_uuid");
 	tckpt_require_argument(fcinfo, 1, "reset_checkpoint");
-	steps = tckpt_steps_open(fcinfo->flinfo->fn_oid, RowExclusiveLock);
+	steps = tckpt_attached_open(fcinfo->flinfo->fn_oid, RowExclusiveLock);
 	tckpt_steps_lock(steps, PG_GETARG_UUID_P(0), &row);
 	tckpt_steps_reset(steps, PG_GETARG_UUID_P(0));
 	if (PG_GETARG_BOOL(1) && row.checkpoint != NULL)
@@ -98,7 +98,9 @@ find_entry(const pg_uuid_t *step, const Jsonb *checkpoint, int64 sequence,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("checkpoint " INT64_FORMAT " of step \"%s\" is not in its history",
 						sequence, tckpt_step_name(step)),
-				 errdetail("History has " INT64_FORMAT " to " INT64_FORMAT ".",
+				 tckpt_history_length(&history) == 0 ?
+				 errdetail("The history is empty.") :
+				 errdetail("The history has " INT64_FORMAT " to " INT64_FORMAT ".",
 						   history.sequence - tckpt_history_length(&history) + 1,
 						   history.sequence)));
 	if (entry->cursor.data == NULL ||
@@ -129,7 +131,7 @@ tasker_checkpoint_rewind(PG_FUNCTION_ARGS)
 	tckpt_require_argument(fcinfo, 1, "to_sequence");
 	call.step = *PG_GETARG_UUID_P(0);
 
-	tckpt_steps_lock(tckpt_steps_open(function, RowExclusiveLock), &call.step, &row);
+	tckpt_steps_lock(tckpt_attached_open(function, RowExclusiveLock), &call.step, &row);
 	tckpt_require_unprocessed(&call.step, row.processed);
 	find_entry(&call.step, row.checkpoint, PG_GETARG_INT64(1), &entry, &items);
 
@@ -156,7 +158,7 @@ set_directive(FunctionCallInfo fcinfo, TckptDirective directive)
 
 	tckpt_require_argument(fcinfo, 0, "step_uuid");
 	step = PG_GETARG_UUID_P(0);
-	(void) tckpt_steps_read(tckpt_steps_open(function, AccessShareLock), step);
+	(void) tckpt_steps_read(tckpt_attached_open(function, AccessShareLock), step);
 
 	for (;;)
 	{
@@ -206,7 +208,7 @@ tasker_checkpoint_resume(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("tasker_checkpoint_resume()");
 	tckpt_require_argument(fcinfo, 0, "step_uuid");
 	step = PG_GETARG_UUID_P(0);
-	(void) tckpt_steps_read(tckpt_steps_open(function, AccessShareLock), step);
+	(void) tckpt_steps_read(tckpt_attached_open(function, AccessShareLock), step);
 
 	if (!tckpt_event_find(function, TCKPT_BY_STEP, step, &event) ||
 		(event.directive == TCKPT_CONTINUE && !event.parked))
@@ -235,7 +237,7 @@ tasker_checkpoint_discard_events(PG_FUNCTION_ARGS)
 {
 	Oid			function = fcinfo->flinfo->fn_oid;
 
-	if (OidIsValid(tckpt_steps_find(function)))
+	if (OidIsValid(tckpt_attached_find(function)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a steps table is attached"),

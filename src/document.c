@@ -4,35 +4,20 @@
  *	  The checkpoint document: read it, cut and extend its history, compose it.
  *
  * Documents are composed by copying values as they lie in the jsonb they
- * come from; nothing is unpacked.  The on-disk format of jsonb (jsonb.h) is
- * what makes that possible: a value's bytes do not depend on where it stands,
- * but for the padding in front of it, since containers and numerics begin at
- * a multiple of four.  What is built here is, to the byte, what core would
- * build for the same value.
+ * come from; nothing is unpacked.  What is built here is, to the byte, what
+ * core would build for the same value.
  *
  * Pure functions of their arguments: no SPI, no catalogs, no settings.
- * Results live in the caller's memory context, and values point into the
- * jsonb they were read from, which must be detoasted and outlive them.
+ * Results live in the caller's memory context.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <ctype.h>
-
 #include "common/int.h"
-#include "utils/builtins.h"
-#include "utils/datetime.h"
-#include "utils/numeric.h"
 
 #include "document.h"
 #include "tasker_checkpoint.h"
-
-/* Digits of the greatest int64 */
-#define INT64_DIGITS 19
-
-#define IS_ALIGNED_TYPE(type) \
-	((type) == JENTRY_ISNUMERIC || (type) == JENTRY_ISCONTAINER)
 
 /*
  * The document's own keys in stored order: shorter ones first.  No two have
@@ -53,240 +38,6 @@ static const struct
 	{"accumulated_results", 19, offsetof(TckptDocument, accumulated_results)}
 };
 
-static TckptValue
-null_value(void)
-{
-	return (TckptValue) {JENTRY_ISNULL, 0, ""};
-}
-
-/*
- * The value that "entry" describes, "offset" bytes into the data of its
- * container.  The padding before it counts in the entry, but is not part of
- * the value.
- */
-static TckptValue
-value_at(const char *data, uint32 offset, uint32 end, JEntry entry)
-{
-	TckptValue	value;
-
-	value.type = entry & JENTRY_TYPEMASK;
-	if (IS_ALIGNED_TYPE(value.type))
-		offset = INTALIGN(offset);
-	value.len = end - offset;
-	value.data = data + offset;
-	return value;
-}
-
-/* The root of a jsonb as a value, a scalar without the array around it. */
-TckptValue
-tckpt_value_of_jsonb(const Jsonb *jb)
-{
-	const JsonbContainer *root = &jb->root;
-
-	if (JsonContainerIsScalar(root))
-		return value_at((const char *) &root->children[1], 0,
-						JBE_OFFLENFLD(root->children[0]), root->children[0]);
-
-	return (TckptValue) {JENTRY_ISCONTAINER, VARSIZE(jb) - VARHDRSZ,
-						 (const char *) root};
-}
-
-TckptValue
-tckpt_value_of_int64(int64 value)
-{
-	Numeric		num = int64_to_numeric(value);
-
-	return (TckptValue) {JENTRY_ISNUMERIC, VARSIZE(num), (const char *) num};
-}
-
-/* A time as RFC 3339 has it: UTC, six decimals, Z. */
-TckptValue
-tckpt_value_of_timestamp(TimestampTz value)
-{
-	char	   *buf = palloc(TCKPT_TIMESTAMP_LEN + 1);
-	struct pg_tm tm;
-	fsec_t		fsec;
-
-	if (timestamp2tm(value, NULL, &tm, &fsec, NULL, NULL) != 0)
-		elog(ERROR, "timestamp out of range");
-
-	snprintf(buf, TCKPT_TIMESTAMP_LEN + 1, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ",
-			 tm.tm_year, tm.tm_mon, tm.tm_mday,
-			 tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
-
-	return (TckptValue) {JENTRY_ISSTRING, TCKPT_TIMESTAMP_LEN, buf};
-}
-
-/* A value as a jsonb of its own, always a copy. */
-Jsonb *
-tckpt_value_to_jsonb(const TckptValue *value)
-{
-	Size		size = tckpt_value_size(value);
-	Jsonb	   *jb = palloc(size);
-
-	SET_VARSIZE(jb, size);
-	if (value->type == JENTRY_ISCONTAINER)
-		memcpy(&jb->root, value->data, value->len);
-	else
-	{
-		jb->root.header = 1 | JB_FARRAY | JB_FSCALAR;
-		jb->root.children[0] = value->type | JENTRY_HAS_OFF | value->len;
-		memcpy(&jb->root.children[1], value->data, value->len);
-	}
-	return jb;
-}
-
-/* Reads exactly "n" digits; false if there are others. */
-static bool
-read_digits(const char **p, const char *end, int n, int *result)
-{
-	*result = 0;
-	for (int i = 0; i < n; i++, (*p)++)
-	{
-		if (*p >= end || !isdigit((unsigned char) **p))
-			return false;
-		*result = *result * 10 + (**p - '0');
-	}
-	return true;
-}
-
-static bool
-read_char(const char **p, const char *end, char c)
-{
-	if (*p >= end || **p != c)
-		return false;
-	(*p)++;
-	return true;
-}
-
-/*
- * Reads an RFC 3339 time, as Tasker and its peers write it, with any number
- * of decimals (those past microseconds are dropped) and any offset.  False if
- * it is none; never raises, since it is applied to what others stored.
- */
-bool
-tckpt_value_to_timestamp(const TckptValue *value, TimestampTz *result)
-{
-	const char *p = value->data;
-	const char *end;
-	struct pg_tm tm = {0};
-	fsec_t		fsec = 0;
-	int			tz = 0;
-
-	if (p == NULL || value->type != JENTRY_ISSTRING)
-		return false;
-
-	end = p + value->len;
-	if (!read_digits(&p, end, 4, &tm.tm_year) || !read_char(&p, end, '-') ||
-		!read_digits(&p, end, 2, &tm.tm_mon) || !read_char(&p, end, '-') ||
-		!read_digits(&p, end, 2, &tm.tm_mday) ||
-		!(read_char(&p, end, 'T') || read_char(&p, end, 't') ||
-		  read_char(&p, end, ' ')) ||
-		!read_digits(&p, end, 2, &tm.tm_hour) || !read_char(&p, end, ':') ||
-		!read_digits(&p, end, 2, &tm.tm_min) || !read_char(&p, end, ':') ||
-		!read_digits(&p, end, 2, &tm.tm_sec))
-		return false;
-
-	if (tm.tm_year < 1 || tm.tm_mon < 1 || tm.tm_mon > MONTHS_PER_YEAR ||
-		tm.tm_mday < 1 ||
-		tm.tm_mday > day_tab[isleap(tm.tm_year)][tm.tm_mon - 1] ||
-		tm.tm_hour >= HOURS_PER_DAY || tm.tm_min >= MINS_PER_HOUR ||
-		tm.tm_sec > SECS_PER_MINUTE)	/* a leap second is one */
-		return false;
-
-	if (read_char(&p, end, '.'))
-	{
-		int			unit = USECS_PER_SEC / 10;
-
-		if (p >= end || !isdigit((unsigned char) *p))
-			return false;
-		for (; p < end && isdigit((unsigned char) *p); p++, unit /= 10)
-			fsec += (*p - '0') * unit;
-	}
-
-	if (!read_char(&p, end, 'Z') && !read_char(&p, end, 'z'))
-	{
-		int			hours;
-		int			minutes;
-		bool		east = read_char(&p, end, '+');
-
-		if ((!east && !read_char(&p, end, '-')) ||
-			!read_digits(&p, end, 2, &hours) || !read_char(&p, end, ':') ||
-			!read_digits(&p, end, 2, &minutes) ||
-			hours >= HOURS_PER_DAY || minutes >= MINS_PER_HOUR)
-			return false;
-		tz = (hours * MINS_PER_HOUR + minutes) * SECS_PER_MINUTE;
-		if (east)
-			tz = -tz;
-	}
-
-	return p == end && tm2timestamp(&tm, fsec, &tz, result) == 0;
-}
-
-/*
- * Reads a number that is written as an integer and lies between 0 and the
- * greatest int64.  False for anything else; never raises.
- */
-bool
-tckpt_value_to_count(const TckptValue *value, int64 *result)
-{
-	char	   *digits;
-	int64		count = 0;
-	bool		ok = true;
-
-	if (value->data == NULL || value->type != JENTRY_ISNUMERIC)
-		return false;
-
-	/* no function of core's converts without raising on all versions */
-	digits = DatumGetCString(DirectFunctionCall1(numeric_out,
-												 PointerGetDatum(value->data)));
-	for (char *c = digits; ok && *c != '\0'; c++)
-		ok = isdigit((unsigned char) *c) && c - digits < INT64_DIGITS &&
-			!pg_mul_s64_overflow(count, 10, &count) &&
-			!pg_add_s64_overflow(count, *c - '0', &count);
-	pfree(digits);
-
-	*result = count;
-	return ok;
-}
-
-bool
-tckpt_value_is_null(const TckptValue *value)
-{
-	return value->data == NULL || value->type == JENTRY_ISNULL;
-}
-
-bool
-tckpt_value_is_array(const TckptValue *value)
-{
-	return value->data != NULL && value->type == JENTRY_ISCONTAINER &&
-		JsonContainerIsArray((const JsonbContainer *) value->data);
-}
-
-/* Equal as stored: 1 and 1.0 are not.  Two absent values are equal. */
-bool
-tckpt_value_equal(const TckptValue *a, const TckptValue *b)
-{
-	if (a->data == NULL || b->data == NULL)
-		return a->data == b->data;
-
-	return a->type == b->type && a->len == b->len &&
-		memcmp(a->data, b->data, a->len) == 0;
-}
-
-/* Bytes that the value would take as a jsonb of its own. */
-Size
-tckpt_value_size(const TckptValue *value)
-{
-	if (value->data == NULL)
-		return 0;
-	if (value->type == JENTRY_ISCONTAINER)
-		return VARHDRSZ + value->len;
-
-	/* wrapped into an array of one */
-	return VARHDRSZ + sizeof(uint32) + sizeof(JEntry) + value->len;
-}
-
 /* A JSON null in the checkpoint column is no checkpoint. */
 bool
 tckpt_is_json_null(const Jsonb *jb)
@@ -306,7 +57,7 @@ key_cmp(const char *a, uint32 alen, const char *b, uint32 blen)
 static TckptValue *
 document_field(TckptDocument *doc, const char *key, uint32 keylen)
 {
-	for (int i = 0; i < lengthof(document_keys); i++)
+	for (int i = 0; i < (int) lengthof(document_keys); i++)
 		if (key_cmp(document_keys[i].name, document_keys[i].len,
 					key, keylen) == 0)
 			return (TckptValue *) ((char *) doc + document_keys[i].field);
@@ -340,7 +91,7 @@ container_read(const JsonbContainer *root, TckptDocument *doc)
 
 		pair.key = data + key_start;
 		pair.keylen = key_end - key_start;
-		pair.value = value_at(data, value_start, value_end,
+		pair.value = tckpt_value_at(data, value_start, value_end,
 							  root->children[npairs + i]);
 
 		field = document_field(doc, pair.key, pair.keylen);
@@ -365,7 +116,7 @@ container_read(const JsonbContainer *root, TckptDocument *doc)
 		extra_data += doc->extra[i].keylen;
 	for (int i = 0; i < doc->nextra; i++)
 	{
-		if (IS_ALIGNED_TYPE(doc->extra[i].value.type))
+		if (TCKPT_IS_ALIGNED_TYPE(doc->extra[i].value.type))
 			extra_data = INTALIGN(extra_data);
 		extra_data += doc->extra[i].value.len;
 	}
@@ -428,7 +179,7 @@ tckpt_history_read(const TckptDocument *doc, TckptHistory *history)
 	data = history_data(history);
 	for (uint32 i = history->nstored; i > 0; i--)
 	{
-		TckptValue	entry = value_at(data, offsets[i - 1], offsets[i],
+		TckptValue	entry = tckpt_value_at(data, offsets[i - 1], offsets[i],
 									 history->array->children[i - 1]);
 
 		if (entry.type != JENTRY_ISCONTAINER ||
@@ -461,7 +212,7 @@ tckpt_history_entry(const TckptHistory *history, int64 sequence,
 		return false;
 
 	i = history->nstored - 1 - (uint32) (history->sequence - sequence);
-	value = value_at(history_data(history), history->offsets[i],
+	value = tckpt_value_at(history_data(history), history->offsets[i],
 					 history->offsets[i + 1], history->array->children[i]);
 	return container_read((const JsonbContainer *) value.data, entry);
 }
@@ -591,7 +342,7 @@ build_object(const TckptPair *pairs, int npairs, const TckptHistory *history)
 		else
 		{
 			entry = pair->value.type;
-			while (IS_ALIGNED_TYPE(entry) && offset != INTALIGN(offset))
+			while (TCKPT_IS_ALIGNED_TYPE(entry) && offset != INTALIGN(offset))
 				data[offset++] = '\0';
 			if (pair->value.data == NULL)
 				history_write(history, data + offset);
@@ -672,10 +423,10 @@ tckpt_document_compose(const TckptDocument *doc, const TckptHistory *history)
 	else
 		whole.history_truncated.data = NULL;
 	if (whole.accumulated_results.data == NULL)
-		whole.accumulated_results = null_value();
+		whole.accumulated_results = tckpt_value_null();
 
 	/* merge two sorted lists */
-	for (int key = 0; key < lengthof(document_keys); key++)
+	for (int key = 0; key < (int) lengthof(document_keys); key++)
 	{
 		TckptPair	own = document_pair(key, *(TckptValue *)
 										((char *) &whole + document_keys[key].field));

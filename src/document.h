@@ -8,19 +8,7 @@
 #ifndef TCKPT_DOCUMENT_H
 #define TCKPT_DOCUMENT_H
 
-#include "datatype/timestamp.h"
-#include "utils/jsonb.h"
-
-/*
- * A JSON value where it lies in some jsonb, without the padding before it.
- * "data" is NULL where there is no value at all.
- */
-typedef struct TckptValue
-{
-	JEntry		type;			/* JENTRY_IS..., no other bits */
-	uint32		len;
-	const char *data;
-} TckptValue;
+#include "value.h"
 
 typedef struct TckptPair
 {
@@ -56,21 +44,6 @@ typedef struct TckptHistory
 	TckptValue	entry;
 	int64		sequence;		/* entries ever, those cut included */
 } TckptHistory;
-
-/* Length of an RFC 3339 time in microseconds and UTC, with its end */
-#define TCKPT_TIMESTAMP_LEN 27
-
-extern TckptValue tckpt_value_of_jsonb(const Jsonb *jb);
-extern TckptValue tckpt_value_of_int64(int64 value);
-extern TckptValue tckpt_value_of_timestamp(TimestampTz value);
-extern Jsonb *tckpt_value_to_jsonb(const TckptValue *value);
-extern bool tckpt_value_to_timestamp(const TckptValue *value,
-									 TimestampTz *result);
-extern bool tckpt_value_to_count(const TckptValue *value, int64 *result);
-extern bool tckpt_value_is_null(const TckptValue *value);
-extern bool tckpt_value_is_array(const TckptValue *value);
-extern bool tckpt_value_equal(const TckptValue *a, const TckptValue *b);
-extern Size tckpt_value_size(const TckptValue *value);
 
 extern bool tckpt_is_json_null(const Jsonb *jb);
 extern bool tckpt_document_read(const Jsonb *jb, TckptDocument *doc);

@@ -145,7 +145,7 @@ directive_of(Datum value)
 {
 	char	   *name = TextDatumGetCString(value);
 
-	for (int i = 0; i < lengthof(directive_names); i++)
+	for (int i = 0; i < (int) lengthof(directive_names); i++)
 		if (strcmp(name, directive_names[i]) == 0)
 			return (TckptDirective) i;
 	elog(ERROR, "unrecognized directive \"%s\"", name);

@@ -7,8 +7,8 @@
  */
 #include "postgres.h"
 
+#include "attached.h"
 #include "guc.h"
-#include "steps.h"
 #include "tasker_checkpoint.h"
 #include "wakeup.h"
 
@@ -20,6 +20,6 @@ void
 _PG_init(void)
 {
 	tckpt_guc_init();
-	tckpt_steps_init();
+	tckpt_attached_init();
 	tckpt_wakeup_init();
 }

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -32,7 +33,7 @@ read_checkpoint(FunctionCallInfo fcinfo, TckptDocument *doc)
 
 	memset(doc, 0, sizeof(*doc));
 	tckpt_require_argument(fcinfo, 0, "step_uuid");
-	steps = tckpt_steps_open(fcinfo->flinfo->fn_oid, AccessShareLock);
+	steps = tckpt_attached_open(fcinfo->flinfo->fn_oid, AccessShareLock);
 	checkpoint = tckpt_steps_read(steps, PG_GETARG_UUID_P(0));
 
 	if (checkpoint != NULL)

@@ -8,13 +8,11 @@
 #ifndef TCKPT_STEPS_H
 #define TCKPT_STEPS_H
 
-#include "storage/lockdefs.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
+#include "attached.h"
 #include "guard.h"
-
-typedef struct TckptSteps TckptSteps;
 
 /* What a step's row says */
 typedef struct TckptStep
@@ -23,10 +21,6 @@ typedef struct TckptStep
 	bool		processed;		/* false if the table has no such column */
 } TckptStep;
 
-extern void tckpt_steps_init(void);
-
-extern Oid	tckpt_steps_find(Oid function);
-extern TckptSteps *tckpt_steps_open(Oid function, LOCKMODE lockmode);
 extern bool tckpt_steps_has_row_security(const TckptSteps *steps);
 
 extern Jsonb *tckpt_steps_read(TckptSteps *steps, const pg_uuid_t *step);

@@ -13,6 +13,7 @@
 
 #include <ctype.h>
 
+#include "access/htup_details.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -29,7 +30,7 @@ tckpt_checkpoint_parts(const TckptValue *cursor, int64 items,
 					   const TckptValue *results)
 {
 	TckptValue	items_value = tckpt_value_of_int64(items);
-	TckptValue	null_results = {JENTRY_ISNULL, 0, ""};
+	TckptValue	null_results = tckpt_value_null();
 
 	return tckpt_document_parts(cursor, &items_value,
 								results != NULL ? results : &null_results);
@@ -45,7 +46,7 @@ tckpt_write_checkpoint(FunctionCallInfo fcinfo, TckptCall *call,
 	call->function = fcinfo->flinfo->fn_oid;
 	call->digest = (int64) hash_bytes_extended((const unsigned char *) &parts->root,
 											   VARSIZE(parts) - VARHDRSZ, 0);
-	steps = tckpt_steps_open(call->function, RowExclusiveLock);
+	steps = tckpt_attached_open(call->function, RowExclusiveLock);
 	tckpt_steps_write(steps, call, parts);
 	if (!call->superseded)
 		tckpt_dispatch_record(call);

@@ -1,0 +1,313 @@
+/*-------------------------------------------------------------------------
+ *
+ * attached.c
+ *	  Which table is the steps table, and what its columns are.
+ *
+ * The table is the one that carries the guard trigger; nothing else records
+ * it.  It is found through pg_depend, and kept with its prepared statements
+ * until an invalidation says that it may have changed.  tckpt_attached_open()
+ * locks the table before it trusts what is kept, so that neither table nor
+ * columns can be renamed or dropped before the transaction ends.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "attached.h"
+#include "tasker_checkpoint.h"
+
+/*
+ * The attached table as last seen.  "known" falls with any invalidation that
+ * concerns it; "confirmed" with any other too, since another table may have
+ * been given the trigger.
+ */
+static TckptSteps *current = NULL;
+static bool known = false;
+static bool confirmed = false;
+
+/* Replaced while a statement of theirs was running; freed when none is */
+static TckptSteps *retired = NULL;
+int			tckpt_statements_running = 0;
+
+static void
+relcache_callback(Datum arg, Oid relid)
+{
+	confirmed = false;
+	if (current == NULL || relid == InvalidOid ||
+		relid == current->trigger.relid)
+		known = false;
+}
+
+/* A schema was renamed, or a function created, moved or dropped. */
+static void
+syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
+{
+	confirmed = false;
+	known = false;
+}
+
+void
+tckpt_attached_init(void)
+{
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, syscache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_callback, (Datum) 0);
+}
+
+/* The guard in the schema of a function of ours. */
+static Oid
+guard_function(Oid function)
+{
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(TCKPT_GUARD_NAME),
+						   PointerGetDatum(buildoidvector(NULL, 0)),
+						   ObjectIdGetDatum(get_func_namespace(function)));
+}
+
+/*
+ * Reads a trigger that calls the guard.  False if it was cloned from a
+ * partitioned table's, or is gone.
+ */
+static bool
+read_trigger(Oid oid, TckptTrigger *trigger)
+{
+	Relation	rel = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(oid));
+	scan = systable_beginscan(rel, TriggerOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+
+		if (!OidIsValid(form->tgparentid))
+		{
+			if (form->tgattr.dim1 != 2)
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("guard trigger \"%s\" of table \"%s\" does not name the key and the checkpoint",
+								NameStr(form->tgname), get_rel_name(form->tgrelid)),
+						 errhint("Drop the trigger and call tasker_checkpoint_attach().")));
+			trigger->oid = oid;
+			trigger->relid = form->tgrelid;
+			trigger->key = form->tgattr.values[0];
+			trigger->checkpoint = form->tgattr.values[1];
+			found = true;
+		}
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/* A table's name as SQL wants it. */
+static char *
+table_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
+/*
+ * Finds the trigger that marks the attached table; false if there is none.
+ * Two are an error.
+ */
+static bool
+find_trigger(Oid function, TckptTrigger *trigger)
+{
+	Relation	rel = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData key[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&key[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(ProcedureRelationId));
+	ScanKeyInit(&key[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(guard_function(function)));
+	scan = systable_beginscan(rel, DependReferenceIndexId, true, NULL, 2, key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		TckptTrigger candidate;
+
+		if (form->classid != TriggerRelationId ||
+			!read_trigger(form->objid, &candidate))
+			continue;
+		if (found)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("two steps tables are attached"),
+					 errdetail("Tables %s and %s have a guard trigger.",
+							   table_name(trigger->relid),
+							   table_name(candidate.relid)),
+					 errhint("Drop the trigger of the table that is not to be attached.")));
+		*trigger = candidate;
+		found = true;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+static void
+free_steps(TckptSteps *steps)
+{
+	for (int i = 0; i < TCKPT_NSTATEMENTS; i++)
+		if (steps->plans[i] != NULL)
+			SPI_freeplan(steps->plans[i]);
+	MemoryContextDelete(steps->context);
+}
+
+/* Forgets what is kept, at once or when no statement of it is running. */
+static void
+retire_current(void)
+{
+	if (current != NULL)
+	{
+		current->next = retired;
+		retired = current;
+		current = NULL;
+	}
+	while (tckpt_statements_running == 0 && retired != NULL)
+	{
+		TckptSteps *next = retired->next;
+
+		free_steps(retired);
+		retired = next;
+	}
+}
+
+/* The type of a table's updated_at, if it can be set; else InvalidOid. */
+static Oid
+updated_at_type(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCacheAttName(relid, "updated_at");
+	Oid			type = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
+
+		if (att->attgenerated == '\0' &&
+			(att->atttypid == TIMESTAMPOID || att->atttypid == TIMESTAMPTZOID))
+			type = att->atttypid;
+		ReleaseSysCache(tuple);
+	}
+	return type;
+}
+
+/* The number of a column of this name and type; InvalidAttrNumber if none. */
+AttrNumber
+tckpt_column_of_type(Oid relid, const char *name, Oid type)
+{
+	AttrNumber	attno = get_attnum(relid, name);
+
+	if (attno != InvalidAttrNumber && get_atttype(relid, attno) != type)
+		attno = InvalidAttrNumber;
+	return attno;
+}
+
+/* Looks the table's names and columns up; the caller has locked it. */
+static TckptSteps *
+load_steps(const TckptTrigger *trigger)
+{
+	MemoryContext context;
+	MemoryContext oldcontext;
+	TckptSteps *steps;
+
+	context = AllocSetContextCreate(CacheMemoryContext,
+									"tasker_checkpoint steps table",
+									ALLOCSET_SMALL_SIZES);
+	oldcontext = MemoryContextSwitchTo(context);
+	steps = palloc0(sizeof(TckptSteps));
+	steps->context = context;
+	steps->trigger = *trigger;
+	steps->table = table_name(trigger->relid);
+	steps->key = pstrdup(quote_identifier(get_attname(trigger->relid,
+													  trigger->key, false)));
+	steps->checkpoint = pstrdup(quote_identifier(get_attname(trigger->relid,
+															 trigger->checkpoint, false)));
+	steps->processed = tckpt_column_of_type(trigger->relid, "processed", BOOLOID);
+	steps->updated_at = updated_at_type(trigger->relid);
+	MemoryContextSwitchTo(oldcontext);
+	return steps;
+}
+
+/* The attached table; InvalidOid if there is none. */
+Oid
+tckpt_attached_find(Oid function)
+{
+	TckptTrigger trigger;
+
+	return find_trigger(function, &trigger) ? trigger.relid : InvalidOid;
+}
+
+/*
+ * The attached table, locked until the transaction ends.  "function" is any
+ * function of the extension, to find its schema by.  Raises 55000 if no table
+ * is attached, or two.  The result is good until the next call.
+ */
+TckptSteps *
+tckpt_attached_open(Oid function, LOCKMODE lockmode)
+{
+	for (;;)
+	{
+		TckptTrigger trigger;
+
+		if (!known || !confirmed || current == NULL)
+		{
+			/* an invalidation during the lookup makes it void */
+			confirmed = true;
+			if (!find_trigger(function, &trigger))
+			{
+				confirmed = false;
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("no steps table is attached"),
+						 errhint("Call tasker_checkpoint_attach() with the steps table.")));
+			}
+		}
+		else
+			trigger = current->trigger;
+
+		LockRelationOid(trigger.relid, lockmode);
+		if (!confirmed)
+		{
+			UnlockRelationOid(trigger.relid, lockmode);
+			continue;
+		}
+		if (known && current != NULL &&
+			trigger.oid == current->trigger.oid)
+			return current;
+
+		known = true;
+		retire_current();
+		current = load_steps(&trigger);
+		if (known && confirmed)
+			return current;
+		UnlockRelationOid(trigger.relid, lockmode);
+	}
+}

@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * attached.h
+ *	  Which table is the steps table, and what its columns are.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TCKPT_ATTACHED_H
+#define TCKPT_ATTACHED_H
+
+#include "access/attnum.h"
+#include "executor/spi.h"
+#include "storage/lockdefs.h"
+
+/* Statements kept for the table; steps.c says which */
+#define TCKPT_NSTATEMENTS 5
+
+/* The guard trigger of a table */
+typedef struct TckptTrigger
+{
+	Oid			oid;
+	Oid			relid;
+	AttrNumber	key;
+	AttrNumber	checkpoint;
+} TckptTrigger;
+
+typedef struct TckptSteps
+{
+	TckptTrigger trigger;
+	char	   *table;			/* as SQL wants it */
+	char	   *key;
+	char	   *checkpoint;
+	AttrNumber	processed;		/* InvalidAttrNumber: no such column */
+	Oid			updated_at;		/* its type; InvalidOid: no such column */
+	SPIPlanPtr	plans[TCKPT_NSTATEMENTS];
+	MemoryContext context;		/* of all this, but for the plans */
+	struct TckptSteps *next;	/* in the list of those to be freed */
+} TckptSteps;
+
+/* Statements on the steps table that are being executed */
+extern int	tckpt_statements_running;
+
+extern void tckpt_attached_init(void);
+extern Oid	tckpt_attached_find(Oid function);
+extern TckptSteps *tckpt_attached_open(Oid function, LOCKMODE lockmode);
+extern AttrNumber tckpt_column_of_type(Oid relid, const char *name, Oid type);
+
+#endif							/* TCKPT_ATTACHED_H */
