@@ -167,8 +167,8 @@ execute(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("step \"%s\" could not be updated",
 						tckpt_step_name(step)),
-				 errdetail("A rule on table %s rewrote the statement to %s.",
-						   steps->table, SPI_result_code_string(rc)),
+				 errdetail("A rule on table %s rewrote the statement.",
+						   steps->table),
 				 errhint("Drop the rule.")));
 	return SPI_processed;
 }
@@ -273,7 +273,20 @@ tckpt_steps_write(TckptSteps *steps, TckptCall *call, const Jsonb *parts)
 	changed = execute(steps, STATEMENT_WRITE, &call->step, parts, call);
 	SPI_finish();
 
-	require_found(steps, &call->step, changed > 0 || call->guarded);
+	if (changed == 0 && !call->guarded)
+	{
+		TckptStep	row;
+
+		/* not there, or kept from the UPDATE */
+		require_found(steps, &call->step,
+					  tckpt_steps_peek(steps, &call->step, &row));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("step \"%s\" could not be updated",
+						tckpt_step_name(&call->step)),
+				 errdetail("A row security policy for UPDATE, or a trigger of table %s, kept the row from the guard.",
+						   steps->table)));
+	}
 	if (!call->guarded)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

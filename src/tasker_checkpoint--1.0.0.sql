@@ -328,21 +328,22 @@ BEGIN
     FOR idx IN
         SELECT format('%I.%I', n.nspname, c.relname) AS name,
                c.relkind = 'I' AS partitioned,
-               bool_or(a.attnum = guard.checkpoint) AS on_checkpoint,
-               (SELECT conname FROM pg_constraint WHERE conindid = i.indexrelid AND conrelid = steps) AS conname,
-               m.amname = 'btree' AND bool_or(a.attnum = guard.checkpoint AND i.indexprs IS NOT NULL)
+               bool_or(a.attname = guard.checkpoint_name) AS on_checkpoint,
+               (SELECT format('ALTER TABLE %s DROP CONSTRAINT %I;', conrelid::regclass, conname) FROM pg_constraint WHERE conindid = i.indexrelid AND conrelid = i.indrelid) AS drop_constraint,
+               m.amname = 'btree' AND bool_or(a.attname = guard.checkpoint_name AND i.indexprs IS NOT NULL)
                    AND pg_get_expr(i.indexprs, i.indrelid) NOT LIKE '%"left"(%' AS bounds_cursor
-        FROM pg_index i
-        JOIN pg_class c ON c.oid = i.indexrelid
+        -- the table with its partitions, which may have indexes of their own
+        FROM (SELECT steps AS relid UNION SELECT relid FROM pg_partition_tree(steps)) t
+        JOIN pg_index i ON i.indrelid = t.relid
+        JOIN pg_class c ON c.oid = i.indexrelid AND NOT c.relispartition
         JOIN pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_am m ON m.oid = c.relam
         JOIN pg_attribute a ON a.attrelid = i.indrelid
-             AND (a.attnum = guard.checkpoint OR a.attname = 'updated_at')
-        WHERE i.indrelid = steps
-        AND (a.attnum = ANY (i.indkey)
+             AND a.attname IN (guard.checkpoint_name, 'updated_at')
+        WHERE (a.attnum = ANY (i.indkey)
              OR EXISTS (SELECT FROM pg_depend d
                         WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
-                        AND d.refclassid = 'pg_class'::regclass AND d.refobjid = steps
+                        AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.relid
                         AND d.refobjsubid = a.attnum))
         -- a summarizing index leaves HOT alone from 16 on
         AND NOT (m.amname = 'brin' AND current_setting('server_version_num')::int >= 160000)
@@ -353,7 +354,7 @@ BEGIN
             USING DETAIL = CASE WHEN NOT idx.on_checkpoint THEN 'It has the column updated_at, which every checkpoint sets.'
                                 WHEN idx.bounds_cursor THEN 'It has the column checkpoint, and as a B-tree it refuses a cursor of more than 2704 bytes.'
                                 ELSE 'It has the column checkpoint.' END,
-            HINT = CASE WHEN idx.conname IS NOT NULL THEN format('ALTER TABLE %s DROP CONSTRAINT %I;', steps_name, idx.conname)
+            HINT = CASE WHEN idx.drop_constraint IS NOT NULL THEN idx.drop_constraint
                         WHEN idx.partitioned THEN format('DROP INDEX %s;', idx.name)
                         ELSE format('DROP INDEX CONCURRENTLY %s;', idx.name) END;
     END LOOP;
@@ -623,13 +624,14 @@ DECLARE
     client_level text := current_setting('client_min_messages');
     attached regclass;
     problem text;
-    detail text;
-    note text;
+    reason text;
+    remedy text;
 BEGIN
     BEGIN
         attached := tasker_checkpoint_attach();
     EXCEPTION WHEN OTHERS THEN
-        GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+        GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT,
+            reason = PG_EXCEPTION_DETAIL, remedy = PG_EXCEPTION_HINT;
     END;
 
     -- CREATE EXTENSION raises the level to hide its script's notices; a caller
@@ -639,8 +641,9 @@ BEGIN
     END IF;
     IF attached IS NULL THEN
         RAISE NOTICE 'no steps table attached: %', problem
-            USING DETAIL = detail,
-            HINT = 'Call tasker_checkpoint_attach() with the steps table.';
+            USING DETAIL = coalesce(nullif(reason, ''), 'Nothing was changed.'),
+            HINT = CASE WHEN remedy LIKE '%tasker_checkpoint_attach(%' THEN remedy
+                        ELSE concat_ws(' ', nullif(remedy, ''), 'Then call tasker_checkpoint_attach() with the steps table.') END;
     ELSE
         RAISE NOTICE 'steps table % attached', attached;
     END IF;
