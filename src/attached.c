@@ -111,6 +111,7 @@ read_trigger(Oid oid, TckptTrigger *trigger)
 								NameStr(form->tgname), get_rel_name(form->tgrelid)),
 						 errhint("Drop the trigger and call tasker_checkpoint_attach().")));
 			trigger->oid = oid;
+			trigger->name = form->tgname;
 			trigger->relid = form->tgrelid;
 			trigger->key = form->tgattr.values[0];
 			trigger->checkpoint = form->tgattr.values[1];
@@ -246,6 +247,7 @@ load_steps(const TckptTrigger *trigger)
 	steps->context = context;
 	steps->trigger = *trigger;
 	steps->table = table_name(trigger->relid);
+	steps->trigger_name = pstrdup(quote_identifier(NameStr(trigger->name)));
 	steps->key = pstrdup(quote_identifier(get_attname(trigger->relid,
 													  trigger->key, false)));
 	steps->checkpoint = pstrdup(quote_identifier(get_attname(trigger->relid,

@@ -19,6 +19,7 @@
 typedef struct TckptTrigger
 {
 	Oid			oid;
+	NameData	name;
 	Oid			relid;
 	AttrNumber	key;
 	AttrNumber	checkpoint;
@@ -27,7 +28,8 @@ typedef struct TckptTrigger
 typedef struct TckptSteps
 {
 	TckptTrigger trigger;
-	char	   *table;			/* as SQL wants it */
+	char	   *table;			/* these four as SQL wants them */
+	char	   *trigger_name;
 	char	   *key;
 	char	   *checkpoint;
 	AttrNumber	processed;		/* InvalidAttrNumber: no such column */

@@ -33,6 +33,35 @@ tasker_checkpoint_table(PG_FUNCTION_ARGS)
 	PG_RETURN_OID(relid);
 }
 
+PG_FUNCTION_INFO_V1(tasker_checkpoint_detach);
+/*
+ * Drops the guard trigger, as the caller, who must own the table.  Dispatched
+ * steps are forgotten with it.
+ */
+Datum
+tasker_checkpoint_detach(PG_FUNCTION_ARGS)
+{
+	Oid			function = fcinfo->flinfo->fn_oid;
+	TckptSteps *steps;
+	Oid			relid;
+	int64		events;
+
+	PreventCommandIfReadOnly("tasker_checkpoint_detach()");
+	steps = tckpt_attached_open(function, AccessExclusiveLock);
+	relid = steps->trigger.relid;
+	tckpt_steps_drop_guard(steps);
+
+	events = tckpt_event_delete_all(function);
+	if (events > 0)
+		ereport(NOTICE,
+				(errmsg_plural("event of %lld dispatched step was removed",
+							   "events of %lld dispatched steps were removed",
+							   (unsigned long) events,
+							   (long long) events),
+				 errdetail("Steps that were paused or cancelled are counted too.")));
+	PG_RETURN_OID(relid);
+}
+
 PG_FUNCTION_INFO_V1(tasker_checkpoint_clear);
 /* Removes a step's checkpoint; true if there was one. */
 Datum
@@ -228,19 +257,4 @@ tasker_checkpoint_resume(PG_FUNCTION_ARGS)
 	else
 		tckpt_event_delete(function, step);
 	PG_RETURN_BOOL(true);
-}
-
-PG_FUNCTION_INFO_V1(tasker_checkpoint_discard_events);
-/* Empties the dispatch table once no steps table is attached. */
-Datum
-tasker_checkpoint_discard_events(PG_FUNCTION_ARGS)
-{
-	Oid			function = fcinfo->flinfo->fn_oid;
-
-	if (OidIsValid(tckpt_attached_find(function)))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a steps table is attached"),
-				 errhint("Call tasker_checkpoint_detach().")));
-	PG_RETURN_INT64(tckpt_event_delete_all(function));
 }

@@ -33,6 +33,9 @@
 /* A stored time further ahead of the clock than this is not believed */
 #define MAX_CLOCK_LEAD	(5 * SECS_PER_MINUTE * USECS_PER_SEC)
 
+/* A jsonb of more bytes is no JSON null, whatever its header */
+#define JSON_NULL_SIZE	(VARHDRSZ + sizeof(uint32) + sizeof(JEntry))
+
 /* The UPDATE that a function of ours is executing; NULL if none is */
 static TckptCall *current_call = NULL;
 
@@ -308,6 +311,7 @@ guard_row(FunctionCallInfo fcinfo, HeapTuple old, HeapTuple new)
 	Datum		oldvalue = (Datum) 0;
 	bool		isnull;
 	bool		oldnull = true;
+	bool		same;
 
 	step = row_key(old != NULL ? old : new, tupdesc, trigger);
 	if (old != NULL)
@@ -327,13 +331,17 @@ guard_row(FunctionCallInfo fcinfo, HeapTuple old, HeapTuple new)
 	}
 
 	newvalue = heap_getattr(new, attno, tupdesc, &isnull);
-	if (isnull ||
-		(call == NULL && !oldnull && same_stored(newvalue, oldvalue)))
+	if (isnull)
+		return new;
+	same = call == NULL && !oldnull && same_stored(newvalue, oldvalue);
+	if (same && VARSIZE_ANY(DatumGetPointer(newvalue)) > JSON_NULL_SIZE)
 		return new;
 
 	checkpoint = DatumGetJsonbP(newvalue);
 	if (tckpt_is_json_null(checkpoint))
 		return with_checkpoint(new, tupdesc, attno, NULL);
+	if (same)
+		return new;
 
 	if (old != NULL)
 		checkpoint = guard_update(step, checkpoint,

@@ -326,3 +326,16 @@ tckpt_steps_reset(TckptSteps *steps, const pg_uuid_t *step)
 	SPI_finish();
 	require_found(steps, step, changed > 0);
 }
+
+/* Drops the guard trigger.  Raises 42501 if the caller may not. */
+void
+tckpt_steps_drop_guard(TckptSteps *steps)
+{
+	char	   *sql = psprintf("DROP TRIGGER %s ON %s",
+							   steps->trigger_name, steps->table);
+
+	SPI_connect();
+	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "SPI_execute failed: %s", sql);
+	SPI_finish();
+}

@@ -34,5 +34,6 @@ extern void tckpt_steps_write(TckptSteps *steps, TckptCall *call,
 							  const Jsonb *parts);
 extern void tckpt_steps_clear(TckptSteps *steps, const pg_uuid_t *step);
 extern void tckpt_steps_reset(TckptSteps *steps, const pg_uuid_t *step);
+extern void tckpt_steps_drop_guard(TckptSteps *steps);
 
 #endif							/* TCKPT_STEPS_H */

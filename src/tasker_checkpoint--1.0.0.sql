@@ -253,7 +253,7 @@ BEGIN
         IF NOT FOUND THEN
             RAISE EXCEPTION 'column "%" of table % does not exist', key_column, steps_name
                 USING ERRCODE = 'undefined_column',
-                HINT = 'Name the key: tasker_checkpoint_attach(…, key_column => …).';
+                HINT = 'Name the key: tasker_checkpoint_attach(table, key_column => name).';
         ELSIF key.atttypid <> 'uuid'::regtype THEN
             RAISE EXCEPTION 'key column "%" of table % must be of type uuid', key_column, steps_name
                 USING ERRCODE = 'datatype_mismatch',
@@ -329,9 +329,13 @@ BEGIN
         SELECT format('%I.%I', n.nspname, c.relname) AS name,
                c.relkind = 'I' AS partitioned,
                bool_or(a.attname = guard.checkpoint_name) AS on_checkpoint,
-               (SELECT format('ALTER TABLE %s DROP CONSTRAINT %I;', conrelid::regclass, conname) FROM pg_constraint WHERE conindid = i.indexrelid AND conrelid = i.indrelid) AS drop_constraint,
-               m.amname = 'btree' AND bool_or(a.attname = guard.checkpoint_name AND i.indexprs IS NOT NULL)
-                   AND pg_get_expr(i.indexprs, i.indrelid) NOT LIKE '%"left"(%' AS bounds_cursor
+               (SELECT format('ALTER TABLE %s DROP CONSTRAINT %I;', conrelid::regclass, conname)
+                FROM pg_constraint
+                WHERE conindid = i.indexrelid AND contype IN ('p', 'u', 'x')) AS drop_constraint,
+               m.amname = 'btree'
+               AND (bool_or(a.attname = guard.checkpoint_name AND a.attnum = ANY (i.indkey))
+                    OR (pg_get_expr(i.indexprs, i.indrelid) LIKE '%' || quote_ident(guard.checkpoint_name) || '%'
+                        AND pg_get_expr(i.indexprs, i.indrelid) NOT LIKE '%"left"(%')) AS bounds_cursor
         -- the table with its partitions, which may have indexes of their own
         FROM (SELECT steps AS relid UNION SELECT relid FROM pg_partition_tree(steps)) t
         JOIN pg_index i ON i.indrelid = t.relid
@@ -339,7 +343,9 @@ BEGIN
         JOIN pg_namespace n ON n.oid = c.relnamespace
         JOIN pg_am m ON m.oid = c.relam
         JOIN pg_attribute a ON a.attrelid = i.indrelid
-             AND a.attname IN (guard.checkpoint_name, 'updated_at')
+             AND (a.attname = guard.checkpoint_name
+                  OR (a.attname = 'updated_at' AND a.attgenerated = ''
+                      AND a.atttypid IN ('timestamp'::regtype, 'timestamptz'::regtype)))
         WHERE (a.attnum = ANY (i.indkey)
              OR EXISTS (SELECT FROM pg_depend d
                         WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
@@ -360,12 +366,13 @@ BEGIN
     END LOOP;
 
     IF create_indexes THEN
-        -- 500 characters stay below the 2704 bytes of a B-tree's entry
+        -- 500 characters stay below the 2704 bytes of a B-tree's entry, and 41
+        -- leave a name of 63 room for what tells the two apart
         EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %s ((left(%I ->> ''cursor'', 500))) WHERE %I IS NOT NULL',
-                       'idx_' || rel.relname || '_checkpoint_cursor', steps_name,
+                       'idx_' || left(rel.relname, 41) || '_checkpoint_cursor', steps_name,
                        guard.checkpoint_name, guard.checkpoint_name);
         EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %s (%I) WHERE %I IS NOT NULL',
-                       'idx_' || rel.relname || '_checkpoint_exists', steps_name,
+                       'idx_' || left(rel.relname, 41) || '_checkpoint_exists', steps_name,
                        guard.key_name, guard.checkpoint_name);
     END IF;
 
@@ -376,46 +383,10 @@ REVOKE EXECUTE ON FUNCTION tasker_checkpoint_attach(regclass, name, boolean) FRO
 COMMENT ON FUNCTION tasker_checkpoint_attach(regclass, name, boolean) IS
 'makes a table with a unique uuid key the steps table: adds the column checkpoint and the guard trigger, warns of indexes that end HOT; without a table tries tasker.workflow_steps and tasker_workflow_steps; returns the table; can be repeated; raises 55000 if another table is attached or none is found, 42809, 42804, 42703 or 42P16 if the table does not fit';
 
-CREATE FUNCTION tasker_checkpoint_discard_events()
-RETURNS bigint
-LANGUAGE C VOLATILE PARALLEL UNSAFE
-AS 'MODULE_PATHNAME';
-REVOKE EXECUTE ON FUNCTION tasker_checkpoint_discard_events() FROM PUBLIC;
-COMMENT ON FUNCTION tasker_checkpoint_discard_events() IS
-'part of tasker_checkpoint_detach(): empties tasker_checkpoint_events and returns the number of rows; raises 55000 while a steps table is attached';
-
 CREATE FUNCTION tasker_checkpoint_detach()
 RETURNS regclass
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp
-AS $detach$
-DECLARE
-    own_schema name := (SELECT n.nspname FROM pg_extension e
-                        JOIN pg_namespace n ON n.oid = e.extnamespace
-                        WHERE e.extname = 'tasker_checkpoint');
-    attached regclass;
-    guard name;
-    discarded bigint;
-BEGIN
-    EXECUTE format('SELECT %I.tasker_checkpoint_table()', own_schema) INTO attached;
-    IF attached IS NULL THEN
-        RAISE EXCEPTION 'no steps table is attached'
-            USING ERRCODE = 'object_not_in_prerequisite_state';
-    END IF;
-
-    SELECT t.tgname INTO guard
-    FROM pg_trigger t
-    WHERE t.tgrelid = attached AND t.tgparentid = 0
-    AND t.tgfoid = format('%I.tasker_checkpoint_guard()', own_schema)::regprocedure;
-
-    EXECUTE format('DROP TRIGGER %I ON %s', guard, attached);
-    EXECUTE format('SELECT %I.tasker_checkpoint_discard_events()', own_schema) INTO discarded;
-    IF discarded > 0 THEN
-        RAISE NOTICE 'events of % dispatched, paused or cancelled steps were removed', discarded;
-    END IF;
-    RETURN attached;
-END
-$detach$;
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
 REVOKE EXECUTE ON FUNCTION tasker_checkpoint_detach() FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_detach() IS
 'drops the guard trigger of the steps table and returns the table; the column and its data stay, dispatched steps are forgotten and counted in a NOTICE; raises 55000 if no table is attached';
