@@ -35,6 +35,14 @@ is_replay(const TckptCall *call, const TckptReceipt *receipt)
 		call->digest == receipt->digest;
 }
 
+/* Whether the call's event is the step's own at this time. */
+static bool
+is_current(const TckptCall *call)
+{
+	return call->has_row && call->event.has_event &&
+		same_uuid(call->event_id, &call->event.event_id);
+}
+
 static bool
 is_under_lease(const TckptEvent *event)
 {
@@ -84,8 +92,7 @@ tckpt_dispatch_admit(TckptCall *call)
 		return false;
 	}
 
-	if (call->has_row && call->event.has_event &&
-		same_uuid(call->event_id, &call->event.event_id))
+	if (is_current(call))
 		return true;
 
 	call->superseded = true;
@@ -187,8 +194,8 @@ write_receipt(const TckptCall *call, TckptReceipt *receipt)
 static void
 record_save(TckptCall *call)
 {
-	/* an unfenced one has no claim to extend */
-	if (call->event_id == NULL)
+	/* an unfenced one has no claim, nor has a superseded one's replay */
+	if (call->event_id == NULL || !is_current(call))
 		return;
 
 	tckpt_dispatch_extend(&call->event);
