@@ -34,13 +34,14 @@
 #include "tasker_checkpoint.h"
 
 /*
- * The attached table as last seen.  "known" falls with any invalidation that
- * concerns it; "confirmed" with any other too, since another table may have
- * been given the trigger.
+ * The attached table as last seen.  Any invalidation counts as a change, since
+ * another table may have been given the trigger; "known" falls with one that
+ * concerns the table itself.
  */
 static TckptSteps *current = NULL;
 static bool known = false;
-static bool confirmed = false;
+static uint64 changes = 1;
+static uint64 confirmed_at = 0; /* what "changes" was when it was looked up */
 
 /* Replaced while a statement of theirs was running; freed when none is */
 static TckptSteps *retired = NULL;
@@ -49,7 +50,7 @@ int			tckpt_statements_running = 0;
 static void
 relcache_callback(Datum arg, Oid relid)
 {
-	confirmed = false;
+	changes++;
 	if (current == NULL || relid == InvalidOid ||
 		relid == current->trigger.relid)
 		known = false;
@@ -59,7 +60,7 @@ relcache_callback(Datum arg, Oid relid)
 static void
 syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
 {
-	confirmed = false;
+	changes++;
 	known = false;
 }
 
@@ -278,38 +279,35 @@ tckpt_attached_open(Oid function, LOCKMODE lockmode)
 	for (;;)
 	{
 		TckptTrigger trigger;
+		uint64		seen = changes;
 
-		if (!known || !confirmed || current == NULL)
-		{
-			/* an invalidation during the lookup makes it void */
-			confirmed = true;
-			if (!find_trigger(function, &trigger))
-			{
-				confirmed = false;
-				ereport(ERROR,
-						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						 errmsg("no steps table is attached"),
-						 errhint("Call tasker_checkpoint_attach() with the steps table.")));
-			}
-		}
-		else
+		if (known && confirmed_at == seen)
 			trigger = current->trigger;
+		else if (!find_trigger(function, &trigger))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("no steps table is attached"),
+					 errhint("Call tasker_checkpoint_attach() with the steps table.")));
 
 		LockRelationOid(trigger.relid, lockmode);
-		if (!confirmed)
+		if (changes == seen)
 		{
-			UnlockRelationOid(trigger.relid, lockmode);
-			continue;
+			if (!known || trigger.oid != current->trigger.oid)
+			{
+				known = false;
+				retire_current();
+				current = load_steps(&trigger);
+			}
+			if (changes == seen)
+			{
+				known = true;
+				confirmed_at = seen;
+				return current;
+			}
 		}
-		if (known && current != NULL &&
-			trigger.oid == current->trigger.oid)
-			return current;
 
-		known = true;
-		retire_current();
-		current = load_steps(&trigger);
-		if (known && confirmed)
-			return current;
+		/* something changed while we looked */
 		UnlockRelationOid(trigger.relid, lockmode);
 	}
 }
+

@@ -321,7 +321,8 @@ build_object(const TckptPair *pairs, int npairs, const TckptHistory *history)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("checkpoint is too large to be stored"),
 				 errdetail("A jsonb value can take up to %u bytes.",
-						   JENTRY_OFFLENMASK)));
+						   JENTRY_OFFLENMASK),
+				 errhint("Keep what is large in a table of your own.")));
 
 	jb = palloc(head + limit);
 	data = (char *) &jb->root.children[npairs * 2];

@@ -101,7 +101,7 @@ check_protocol(FunctionCallInfo fcinfo)
 					 "for UPDATE OF a uuid and a jsonb column");
 }
 
-/* Same bytes as stored, without detoasting either. */
+/* Same bytes as they are, toasted or not. */
 static bool
 same_stored(Datum a, Datum b)
 {
@@ -201,13 +201,20 @@ is_edit(const TckptDocument *doc, const TckptDocument *old)
 		tckpt_value_equal(&doc->items_processed, &old->items_processed);
 }
 
-/* What an UPDATE stores; "old" is NULL if there was no checkpoint. */
+/*
+ * What an UPDATE stores, NULL if it changes nothing.  "old" is NULL if there
+ * was no checkpoint.
+ */
 static Jsonb *
 guard_update(const pg_uuid_t *step, const Jsonb *new, const Jsonb *old,
 			 TckptCall *call)
 {
 	TckptDocument doc;
 	TckptDocument olddoc = {0};
+
+	if (call == NULL && old != NULL &&
+		same_stored(JsonbPGetDatum(new), JsonbPGetDatum(old)))
+		return NULL;
 
 	tckpt_require_object(step, tckpt_document_read(new, &doc));
 	if (old != NULL)

@@ -239,21 +239,39 @@ tckpt_steps_read(TckptSteps *steps, const pg_uuid_t *step)
 	return row.checkpoint;
 }
 
-/*
- * The newest version of a step's row, locked until the transaction ends.
- * Raises P0002.
- */
-void
-tckpt_steps_lock(TckptSteps *steps, const pg_uuid_t *step, TckptStep *row)
-{
-	require_found(steps, step, select_step(steps, STATEMENT_LOCK, step, row));
-}
-
 /* The row as a new snapshot has it; false if the caller sees none. */
 bool
 tckpt_steps_peek(TckptSteps *steps, const pg_uuid_t *step, TckptStep *row)
 {
 	return select_step(steps, STATEMENT_PEEK, step, row);
+}
+
+/*
+ * For a step that could not be locked or updated: it is not there, P0002, or
+ * something keeps the caller from changing it, 55000.
+ */
+static void
+raise_not_updated(TckptSteps *steps, const pg_uuid_t *step)
+{
+	TckptStep	row;
+
+	require_found(steps, step, tckpt_steps_peek(steps, step, &row));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("step \"%s\" could not be updated", tckpt_step_name(step)),
+			 errdetail("A row security policy for UPDATE, or a trigger of table %s, kept the row as it was.",
+					   steps->table)));
+}
+
+/*
+ * The newest version of a step's row, locked until the transaction ends.
+ * Raises P0002, and 55000 if the caller may see the row but not change it.
+ */
+void
+tckpt_steps_lock(TckptSteps *steps, const pg_uuid_t *step, TckptStep *row)
+{
+	if (!select_step(steps, STATEMENT_LOCK, step, row))
+		raise_not_updated(steps, step);
 }
 
 /*
@@ -273,20 +291,8 @@ tckpt_steps_write(TckptSteps *steps, TckptCall *call, const Jsonb *parts)
 	changed = execute(steps, STATEMENT_WRITE, &call->step, parts, call);
 	SPI_finish();
 
-	if (changed == 0 && !call->guarded)
-	{
-		TckptStep	row;
-
-		/* not there, or kept from the UPDATE */
-		require_found(steps, &call->step,
-					  tckpt_steps_peek(steps, &call->step, &row));
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("step \"%s\" could not be updated",
-						tckpt_step_name(&call->step)),
-				 errdetail("A row security policy for UPDATE, or a trigger of table %s, kept the row from the guard.",
-						   steps->table)));
-	}
+	if (changed == 0 && !call->replayed && !call->superseded)
+		raise_not_updated(steps, &call->step);
 	if (!call->guarded)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -294,37 +300,34 @@ tckpt_steps_write(TckptSteps *steps, TckptCall *call, const Jsonb *parts)
 						tckpt_step_name(&call->step)),
 				 errdetail("The trigger is disabled, session_replication_role is \"replica\", or another trigger removed the checkpoint."),
 				 errhint("Enable the guard trigger of table %s.", steps->table)));
-	if (changed == 0 && !call->replayed && !call->superseded)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("checkpoint of step \"%s\" was not stored",
-						tckpt_step_name(&call->step)),
-				 errdetail("A trigger of table %s suppressed the update.",
-						   steps->table)));
 }
 
-/* Removes a step's checkpoint.  Raises P0002. */
+/* An UPDATE of a step that the caller has locked.  Raises 55000. */
+static void
+update_locked(TckptSteps *steps, TckptStatement statement,
+			  const pg_uuid_t *step)
+{
+	uint64		changed;
+
+	SPI_connect();
+	changed = execute(steps, statement, step, NULL, NULL);
+	SPI_finish();
+	if (changed == 0)
+		raise_not_updated(steps, step);
+}
+
+/* Removes the checkpoint of a locked step. */
 void
 tckpt_steps_clear(TckptSteps *steps, const pg_uuid_t *step)
 {
-	uint64		changed;
-
-	SPI_connect();
-	changed = execute(steps, STATEMENT_WRITE, step, NULL, NULL);
-	SPI_finish();
-	require_found(steps, step, changed > 0);
+	update_locked(steps, STATEMENT_WRITE, step);
 }
 
-/* Makes a step ready for another run.  Raises P0002. */
+/* Makes a locked step ready for another run. */
 void
 tckpt_steps_reset(TckptSteps *steps, const pg_uuid_t *step)
 {
-	uint64		changed;
-
-	SPI_connect();
-	changed = execute(steps, STATEMENT_RESET, step, NULL, NULL);
-	SPI_finish();
-	require_found(steps, step, changed > 0);
+	update_locked(steps, STATEMENT_RESET, step);
 }
 
 /* Drops the guard trigger.  Raises 42501 if the caller may not. */

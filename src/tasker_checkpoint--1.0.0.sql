@@ -599,7 +599,8 @@ DECLARE
     remedy text;
 BEGIN
     BEGIN
-        attached := tasker_checkpoint_attach();
+        -- exactly this function, whatever else has the name
+        attached := tasker_checkpoint_attach(NULL::regclass, 'workflow_step_uuid'::name, false);
     EXCEPTION WHEN OTHERS THEN
         GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT,
             reason = PG_EXCEPTION_DETAIL, remedy = PG_EXCEPTION_HINT;
