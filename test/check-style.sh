@@ -1,0 +1,194 @@
+#!/bin/sh
+# sh test/check-style.sh
+#
+# Checks what can be seen without running anything: facts that are kept in more
+# than one place, and the house style as far as a pattern can tell. The last
+# line counts checks.
+
+set -u
+cd "$(dirname "$0")/.." || exit 1
+name=tasker_checkpoint
+passed=0
+failed=0
+
+# check WHAT COMMAND...: fine if the command succeeds and says nothing.
+check()
+{
+	what=$1
+	shift
+	if output=$("$@" 2>&1) && [ -z "$output" ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "not ok: $what"
+		echo "${output:-could not run}" | sed 's/^/    /'
+	fi
+}
+
+# The project's files whose names match a pattern, by line; results of a build
+# or a test are not among them.
+files()
+{
+	if [ -e .git ] && command -v git >/dev/null; then
+		git -c safe.directory='*' ls-files -co --exclude-standard
+	else
+		find . -name .git -prune -o -type f -print | sed 's|^\./||'
+	fi | grep -E "$1" | while read -r file; do
+		# deleted, but not yet for git
+		[ -f "$file" ] && echo "$file"
+	done
+}
+
+# Lines of the files named on stdin that match; no file, no line.
+lines()
+{
+	xargs -r -d '\n' grep -nHE "$@" || :
+}
+
+# The control file says which version this is.
+versions()
+{
+	version=$(sed -n "s/^default_version = '\(.*\)'$/\1/p" "$name.control")
+	[ -n "$version" ] || echo "$name.control: no default_version"
+	[ -f "src/$name--$version.sql" ] || echo "src/$name--$version.sql is missing"
+	newest=$(sed -n 's/^## [^0-9]*\([0-9.]*[0-9]\).*/\1/p' CHANGELOG.md | head -n 1)
+	[ "$newest" = "$version" ] || echo "CHANGELOG.md: the newest heading says ${newest:-no version}, not $version"
+	perl -MJSON::PP -e '
+		my ($file, $name, $version) = @ARGV;
+		open my $fh, "<", $file or die "$file: $!\n";
+		my $meta = decode_json(join "", <$fh>);
+		my $provides = $meta->{provides}{$name};
+		print "$file: version $meta->{version}, not $version\n" if $meta->{version} ne $version;
+		print "$file: provides $provides->{version}, not $version\n" if $provides->{version} ne $version;
+		print "$file: provides the file $provides->{file}\n"
+			if $provides->{file} ne "src/$name--$version.sql";
+	' META.json "$name" "$version"
+}
+
+# PGXN Meta Spec 1.0.0
+meta()
+{
+	perl -MJSON::PP -e '
+		my ($file, $name) = @ARGV;
+		open my $fh, "<", $file or die "$file: $!\n";
+		my $meta = decode_json(join "", <$fh>);
+		my %known = map { $_ => 1 } qw(name version abstract description maintainer license
+			provides meta-spec prereqs release_status generated_by tags no_index resources);
+		my $semver = qr/^\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?$/;
+		for (qw(name version abstract maintainer license provides meta-spec)) {
+			print "$file: $_ is required\n" unless exists $meta->{$_};
+		}
+		for (sort keys %$meta) {
+			print "$file: no such key: $_\n" unless $known{$_} or /^[xX]_/;
+		}
+		print "$file: name is not $name\n" unless $meta->{name} eq $name;
+		print "$file: maintainer is neither a text nor a list\n"
+			unless $meta->{maintainer} and ref($meta->{maintainer}) =~ /^(ARRAY)?$/;
+		print "$file: abstract is no text\n" if ref $meta->{abstract} or $meta->{abstract} !~ /\S/;
+		print "$file: license is not postgresql\n" unless $meta->{license} eq "postgresql";
+		print "$file: meta-spec.version is not 1.0.0\n" unless $meta->{"meta-spec"}{version} eq "1.0.0";
+		print "$file: version is not semantic\n" unless $meta->{version} =~ $semver;
+		print "$file: release_status is unknown\n"
+			unless ($meta->{release_status} // "stable") =~ /^(stable|testing|unstable)$/;
+		print "$file: tags are no list\n" if exists $meta->{tags} and ref $meta->{tags} ne "ARRAY";
+		print "$file: provides nothing\n" unless %{$meta->{provides}};
+		while (my ($what, $is) = each %{$meta->{provides}}) {
+			print "$file: provides.$what.version is not semantic\n" unless $is->{version} =~ $semver;
+			for (grep { defined } @$is{qw(file docfile)}) {
+				print "$file: provides.$what: $_ is missing\n" unless -f $_;
+			}
+			print "$file: provides.$what.file is required\n" unless defined $is->{file};
+		}
+		while (my ($phase, $rel) = each %{$meta->{prereqs} // {}}) {
+			print "$file: prereqs.$phase is unknown\n"
+				unless $phase =~ /^(configure|build|test|runtime|develop)$/ or $phase =~ /^x_/i;
+			for (keys %$rel) {
+				print "$file: prereqs.$phase.$_ is unknown\n"
+					unless /^(requires|recommends|suggests|conflicts)$/ or /^x_/i;
+			}
+		}
+	' META.json "$name"
+}
+
+pg_version_num()
+{
+	files '^src/.*\.[ch]$' | grep -vx src/compat.h | lines PG_VERSION_NUM
+}
+
+trailing_whitespace()
+{
+	files '.' | grep -vE '\.(out|png|gif|svg)$' | lines '[[:space:]]$'
+}
+
+indentation()
+{
+	files '\.[ch]$' | lines "^$(printf '\t')* {4}"
+}
+
+cxx_comments()
+{
+	files '\.[ch]$' | lines '(^|[^:])//'
+}
+
+long_files()
+{
+	files '\.[ch]$' | while read -r file; do
+		n=$(wc -l <"$file")
+		[ "$n" -le 800 ] || echo "$file: $n lines"
+	done
+}
+
+# pairs INPUTS EXT OUTPUTS; name_1.out is an alternative of name.out.
+pairs()
+{
+	files "^$1/[^/]*\.$2\$" | while read -r file; do
+		base=${file##*/}
+		base=${base%.*}
+		[ -f "$3/$base.out" ] || echo "$file: no $3/$base.out"
+	done
+	files "^$3/[^/]*\.out\$" | while read -r file; do
+		base=${file##*/}
+		base=${base%.out}
+		[ -f "$1/$base.$2" ] || [ -f "$1/${base%_[0-9]}.$2" ] || echo "$file: no $1/$base.$2"
+	done
+}
+
+sleeps()
+{
+	files '^(sql|test)/' | grep -v '\.sh$' | lines 'pg_sleep|\<(u?sleep|time\.sleep) *\('
+}
+
+# An ereport below LOG is not for users.
+error_codes()
+{
+	# shellcheck disable=SC2016	# perl's variables
+	files '^src/.*\.[ch]$' | xargs -r -d '\n' perl -0777 -ne '
+		while (/\bereport\s*\((.*?)\)\s*;/sg) {
+			my ($text, $before) = ($1, substr($_, 0, $-[0]));
+			next if $text =~ /errcode/ or $text =~ /^\s*(DEBUG\d|LOG)\b/;
+			printf "%s:%d: ereport without errcode\n", $ARGV, 1 + ($before =~ tr/\n//);
+		}'
+}
+
+shells()
+{
+	files '(\.sh|^\.ci/run)$' | xargs -r -d '\n' shellcheck -x
+}
+
+check "versions agree" versions
+check "META.json is valid for PGXN" meta
+check "PG_VERSION_NUM only in src/compat.h" pg_version_num
+check "no trailing whitespace" trailing_whitespace
+check "C is indented by tabs" indentation
+check "C has no // comments" cxx_comments
+check "C files have 800 lines at most" long_files
+check "sql/ and expected/ are pairs" pairs sql sql expected
+check "isolation specs and expected are pairs" pairs test/isolation/specs spec test/isolation/expected
+check "tests don't sleep" sleeps
+check "every ereport has an errcode" error_codes
+if command -v shellcheck >/dev/null; then
+	check "shellcheck is content" shells
+fi
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

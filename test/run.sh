@@ -1,0 +1,203 @@
+#!/bin/sh
+# sh test/run.sh [regress | isolation | pgtap | server [NAME...]]
+#
+# Installs what is missing (apt, as root or by sudo), builds with clang and gcc,
+# and runs the test suites, or those tests named, against a private server that
+# is removed afterwards. Nothing is installed into the system's PostgreSQL.
+#
+# The last line counts tests: a file of pg_regress, a spec of the isolation
+# tester, an assertion of a TAP test. A suite that could not run counts as one
+# failed. Not 0 is returned if any failed.
+#
+# KEEP=1 keeps the work directory with results and logs. PG_CONFIG, PG_MAJOR and
+# TMPDIR are explained in lib.sh.
+
+set -u
+tc_root=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=test/lib.sh
+. "$tc_root/test/lib.sh"
+
+passed=0
+failed=0
+
+# Counts a suite and prints its closing line.
+tally()
+{
+	passed=$((passed + $2))
+	failed=$((failed + $3))
+	echo "$1: $4"
+}
+
+# What went wrong, as far as a screen or two can show it.
+show()
+{
+	suite=$1
+	shift
+	grep -vE '^(ok |test .* \.\.\. ok|make|SET$|[A-Z]+ DATABASE$|=+)' "$tc_work/$suite.out" |
+		tail -n 40
+	for file; do
+		if [ -s "$file" ]; then
+			echo "--- $file"
+			case $file in
+				*.diffs) head -n 150 "$file" ;;
+				*) tail -n 40 "$file" ;;
+			esac
+		fi
+	done
+	# Server tests keep their own.
+	if [ "$suite" != server ]; then
+		echo "--- the server's log"
+		tail -n 15 "$tc_work/server.log"
+	fi
+}
+
+# pg_regress closes with "All 12 tests passed." or "1 of 12 tests failed.", as
+# TAP comments since PostgreSQL 16.
+pg_regress_suite()
+{
+	suite=$1
+	diffs=$2
+	shift 2
+	status=0
+	tc_run "$tc_work/$suite.out" make -s -C "$tc_tree" installcheck "$@" || status=$?
+	closing=$(sed -n 's/^[# ]*\(.* tests\{0,1\} [pf]a[^.]*\).*/\1/p' "$tc_work/$suite.out" | tail -n 1)
+	case $status:$closing in
+		0:All*)
+			set -- "${closing#All }" 0
+			set -- "${1%% *}" 0
+			;;
+		*" of "*)
+			set -- "${closing#* of }" "${closing%% *}"
+			set -- $((${1%% *} - $2)) "$2"
+			;;
+		*)
+			closing="could not run"
+			set -- 0 1
+			;;
+	esac
+	[ "$2" -eq 0 ] || show "$suite" "$diffs"
+	tally "$suite" "$1" "$2" "$closing"
+}
+
+# prove closes with "Files=2, Tests=30, ..." and lists each bad file with its
+# number of failed assertions, which is 0 if the file died or broke its plan.
+prove_suite()
+{
+	suite=$1
+	shift
+	bad='0 0'
+	if ! tc_run "$tc_work/$suite.out" "$@"; then
+		bad=$(sed -n 's/.*(Wstat: .* Failed: \([0-9]*\))$/\1/p' "$tc_work/$suite.out" |
+			awk '{ n += $1; m += $1 ? $1 : 1 } END { print n + 0, m ? m : 1 }')
+		# shellcheck disable=SC2046	# names without blanks
+		show "$suite" $(sed -n 's|^test/server/t/\(.*\)\.pl (Wstat.*|tmp_check/log/regress_log_\1|p' \
+			"$tc_work/$suite.out")
+	fi
+	closing=$(sed -n 's/^\(Files=.*[0-9]\), *[0-9.]* wall.*/\1/p' "$tc_work/$suite.out" | tail -n 1)
+	result=$(sed -n 's/^Result: //p' "$tc_work/$suite.out" | tail -n 1)
+	count=${closing##*Tests=}
+	tally "$suite" $((${count:-0} - ${bad% *})) "${bad#* }" \
+		"${closing:-could not run}${result:+, Result: $result}"
+}
+
+# The files of a suite: all, or those named.
+files()
+{
+	case $1 in
+		regress) dir=sql ext=sql ;;
+		isolation) dir=test/isolation/specs ext=spec ;;
+		pgtap) dir=test/pgtap ext=sql ;;
+		server) dir=test/server/t ext=pl ;;
+	esac
+	shift
+	if [ $# -eq 0 ]; then
+		find "$dir" -maxdepth 1 -name "*.$ext" 2>/dev/null | sort
+	else
+		printf "$dir/%s.$ext\n" "$@"
+	fi
+}
+
+regress()
+{
+	pg_regress_suite regress regression.diffs ISOLATION= ${1:+REGRESS="$*"}
+}
+
+isolation()
+{
+	pg_regress_suite isolation test/isolation/regression.diffs REGRESS= ${1:+ISOLATION="$*"}
+}
+
+pgtap()
+{
+	# Not yet packaged for a server that is not yet released.
+	if [ ! -e "$("$tc_pg_config" --sharedir)/extension/pgtap.control" ]; then
+		echo "pgtap: skipped: this server has no extension pgtap"
+		return
+	fi
+	tc_user createdb pgtap
+	tc_user psql -X -q -d pgtap -c 'CREATE EXTENSION pgtap'
+	# shellcheck disable=SC2046	# names without blanks
+	prove_suite pgtap pg_prove --psql-bin "$tc_bin/psql" -d pgtap $(files pgtap "$@")
+}
+
+# These start servers of their own.
+server()
+{
+	# shellcheck disable=SC2046
+	prove_suite server env -u PGHOST -u PGPORT -u PGUSER \
+		TESTDIR="$tc_tree" \
+		TESTDATADIR="$tc_tree/tmp_check" TESTLOGDIR="$tc_tree/tmp_check/log" \
+		PG_REGRESS="$tc_pgxs/src/test/regress/pg_regress" \
+		prove -I "$tc_pgxs/src/test/perl" $(files server "$@")
+}
+
+suites="regress isolation pgtap server"
+case ${1-} in
+	'') ;;
+	regress | isolation | pgtap | server)
+		suites=$1
+		shift
+		;;
+	*)
+		sed -n 's/^# \(sh test.*\)/usage: \1/p' "$0" >&2
+		exit 2
+		;;
+esac
+
+tc_begin
+tc_need postgresql-@ postgresql-server-dev-@ 'postgresql-@-pgtap?' \
+	libtap-parser-sourcehandler-pgtap-perl libipc-run-perl make gcc clang
+tc_private
+echo "$("$tc_pg_config" --version) on $(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' /etc/os-release)"
+
+# One suite is for somebody at work: gcc alone will do.
+if [ "$suites" = "${suites#* }" ]; then
+	compilers=gcc
+else
+	compilers="clang gcc"
+fi
+for cc in $compilers; do
+	if ! tc_build "$cc"; then
+		echo "0 passed, 1 failed"
+		exit 1
+	fi
+	echo "build: $cc, no warning with -Wall -Wextra"
+done
+if ! tc_make install; then
+	echo "0 passed, 1 failed"
+	exit 1
+fi
+tc_start
+
+cd "$tc_tree" || exit 1
+for suite in $suites; do
+	if [ -n "$(files "$suite")" ]; then
+		"$suite" "$@"
+	else
+		echo "$suite: no tests yet"
+	fi
+done
+tc_stop
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
