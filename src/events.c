@@ -22,6 +22,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -188,11 +189,12 @@ statement_plan(Oid namespace, Statement statement)
 	{
 		char	   *table = quote_qualified_identifier(schema, EVENTS_TABLE);
 		char	   *text = psprintf(statements[statement].text, table);
-		SPIPlanPtr	plan = SPI_prepare(text, statements[statement].nargs,
-									   unconstify(Oid *, statements[statement].types));
+		SPIPlanPtr	plan = SPI_prepare_cursor(text, statements[statement].nargs,
+											  unconstify(Oid *, statements[statement].types),
+											  CURSOR_OPT_GENERIC_PLAN);
 
 		if (plan == NULL)
-			elog(ERROR, "SPI_prepare failed: %s",
+			elog(ERROR, "SPI_prepare_cursor failed: %s",
 				 SPI_result_code_string(SPI_result));
 		if (SPI_keepplan(plan) != 0)
 			elog(ERROR, "SPI_keepplan failed");
@@ -221,8 +223,28 @@ events_owner(Oid namespace)
 }
 
 /*
+ * Every statement here has an index to go by.  The table's statistics are no
+ * guide: it may have been empty when they were taken, or a plan was made, and
+ * have a hundred thousand rows a second later.  Returns what ends the settings.
+ */
+static int
+require_index_scans(void)
+{
+	static const char *const settings[] = {
+		"enable_seqscan", "enable_bitmapscan", "enable_sort"
+	};
+	int			nestlevel = NewGUCNestLevel();
+
+	for (int i = 0; i < (int) lengthof(settings); i++)
+		(void) set_config_option(settings[i], "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	return nestlevel;
+}
+
+/*
  * Runs a statement as the table's owner, inside SPI_connect.  An error resets
- * the user as it ends the (sub)transaction.  Returns the rows found or changed.
+ * user and settings as it ends the (sub)transaction.  Returns the rows found or
+ * changed.
  */
 static uint64
 execute(Oid function, Statement statement, Datum *values, const char *nulls)
@@ -231,12 +253,15 @@ execute(Oid function, Statement statement, Datum *values, const char *nulls)
 	Oid			owner = events_owner(namespace);
 	Oid			user;
 	int			security;
+	int			nestlevel;
 	int			rc;
 
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE);
+	nestlevel = require_index_scans();
 	rc = SPI_execute_plan(statement_plan(namespace, statement), values, nulls,
 						  false, 0);
+	AtEOXact_GUC(true, nestlevel);
 	SetUserIdAndSecContext(user, security);
 
 	if (rc < 0)
