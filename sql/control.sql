@@ -1,0 +1,181 @@
+-- pause and cancel tell the worker with its next receipt, and keep the step from being claimed until resume
+\set SHOW_CONTEXT never
+\pset null '(null)'
+\set s1 00000000-0000-0000-0000-000000000001
+\set s2 00000000-0000-0000-0000-000000000002
+\set missing ffffffff-ffff-ffff-ffff-ffffffffffff
+SET client_min_messages = error;
+CREATE EXTENSION tasker_checkpoint;
+CREATE TABLE steps (workflow_step_uuid uuid PRIMARY KEY, in_process boolean, processed boolean, results jsonb, updated_at timestamp(6));
+SELECT tasker_checkpoint_attach('steps');
+INSERT INTO steps VALUES (:'s1'), (:'s2');
+CREATE ROLE regress_tckpt_worker;
+GRANT SELECT, UPDATE (checkpoint, updated_at) ON steps TO regress_tckpt_worker;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO regress_tckpt_worker;
+CREATE ROLE regress_tckpt_operator;
+GRANT SELECT, UPDATE ON steps TO regress_tckpt_operator;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO regress_tckpt_operator;
+CREATE VIEW events AS
+SELECT right(step_uuid::text, 1) AS step, event_id IS NOT NULL AS event, directive, worker, lease_until > clock_timestamp() AS live,
+	available_at <= clock_timestamp() AS available, deliveries, parked, sequence
+FROM tasker_checkpoint_events ORDER BY step_uuid;
+CREATE PROCEDURE lapse() LANGUAGE sql SECURITY DEFINER AS
+'UPDATE tasker_checkpoint_events SET lease_until = ''2000-01-01'', available_at = ''2000-01-01'' WHERE worker IS NOT NULL';
+GRANT SELECT ON events TO regress_tckpt_worker, regress_tckpt_operator;
+RESET client_min_messages;
+SET ROLE regress_tckpt_operator;
+
+-- where there is no event, a row that holds the directive only
+SELECT tasker_checkpoint_resume(:'s1');
+SELECT tasker_checkpoint_pause(:'s1');
+SELECT * FROM events;
+SELECT tasker_checkpoint_pause(:'s1');
+SELECT * FROM tasker_checkpoint_claim('one');
+SELECT * FROM tasker_checkpoint_claim('one', step_uuid => :'s1');
+-- which resume removes, and creates nothing
+SELECT tasker_checkpoint_resume(:'s1');
+SELECT * FROM events;
+SELECT tasker_checkpoint_resume(:'s1');
+-- the same by cancel; cancel is stronger than pause
+SELECT tasker_checkpoint_pause(:'s1');
+SELECT tasker_checkpoint_cancel(:'s1');
+SELECT tasker_checkpoint_cancel(:'s1');
+SELECT tasker_checkpoint_pause(:'s1');
+SELECT directive FROM events;
+SELECT tasker_checkpoint_resume(:'s1');
+SELECT * FROM events;
+
+-- the first dispatch makes it an event
+SELECT tasker_checkpoint_pause(:'s1');
+SELECT tasker_checkpoint_dispatch(:'s1');
+SELECT * FROM events;
+SELECT count(*) FROM tasker_checkpoint_claim('one');
+SELECT tasker_checkpoint_resume(:'s1');
+SELECT * FROM events;
+SELECT event_id AS claimed FROM tasker_checkpoint_claim('one') \gset
+SELECT tasker_checkpoint_complete(:'claimed');
+-- or the first yield
+SELECT tasker_checkpoint_cancel(:'s1');
+SET ROLE regress_tckpt_worker;
+SELECT sequence, event_id IS NULL AS none, directive FROM tasker_checkpoint_save(:'s1', '1', 1);
+SELECT * FROM events;
+SELECT sequence, event_id IS NULL AS none, directive FROM tasker_checkpoint_yield(:'s1', '2', 2);
+SELECT * FROM events;
+SELECT count(*) FROM tasker_checkpoint_claim('one');
+SET ROLE regress_tckpt_operator;
+SELECT tasker_checkpoint_resume(:'s1');
+SELECT cursor FROM tasker_checkpoint_claim('one');
+SELECT tasker_checkpoint_clear(:'s1');
+
+-- a worker told to pause can still save: no claim is superseded
+SET ROLE regress_tckpt_worker;
+SELECT event_id AS claimed FROM tasker_checkpoint_claim('one') \gset
+SET ROLE regress_tckpt_operator;
+SELECT tasker_checkpoint_pause(:'s1');
+SET ROLE regress_tckpt_worker;
+SELECT sequence, event_id = :'claimed' AS given, directive FROM tasker_checkpoint_save(:'s1', '1', 1, NULL, :'claimed');
+SELECT sequence, directive FROM tasker_checkpoint_save(:'s1', '2', 2, NULL, :'claimed');
+SELECT tasker_checkpoint_heartbeat(:'claimed');
+-- lifted before it has stopped
+SET ROLE regress_tckpt_operator;
+SELECT tasker_checkpoint_resume(:'s1');
+SET ROLE regress_tckpt_worker;
+SELECT directive FROM tasker_checkpoint_save(:'s1', '3', 3, NULL, :'claimed');
+SELECT tasker_checkpoint_heartbeat(:'claimed');
+-- its continuation is kept, not claimable
+SET ROLE regress_tckpt_operator;
+SELECT tasker_checkpoint_pause(:'s1');
+SET ROLE regress_tckpt_worker;
+SELECT sequence, event_id IS NOT NULL AS continues, directive FROM tasker_checkpoint_yield(:'s1', '4', 4, NULL, :'claimed');
+SELECT * FROM events;
+SELECT count(*) FROM tasker_checkpoint_claim('one');
+SELECT tasker_checkpoint_dispatch(:'s1');
+SET ROLE regress_tckpt_operator;
+SELECT tasker_checkpoint_cancel(:'s1');
+SELECT directive FROM events;
+SELECT tasker_checkpoint_resume(:'s1');
+SET ROLE regress_tckpt_worker;
+SELECT event_id AS claimed, cursor FROM tasker_checkpoint_claim('one') \gset
+SELECT :'cursor' AS cursor;
+
+-- a paused claim that runs out is taken by nobody; handed back it is kept
+SET ROLE regress_tckpt_operator;
+SELECT tasker_checkpoint_pause(:'s1');
+CALL lapse();
+SET ROLE regress_tckpt_worker;
+SELECT count(*) FROM tasker_checkpoint_claim('two');
+SELECT sequence, directive FROM tasker_checkpoint_save(:'s1', '5', 5, NULL, :'claimed');
+SELECT tasker_checkpoint_release(:'claimed');
+SELECT * FROM events;
+SELECT count(*) FROM tasker_checkpoint_claim('two');
+-- others' receipts say so, too
+SELECT sequence, directive FROM tasker_checkpoint_yield(:'s1', '6', 6);
+SELECT sequence, directive FROM tasker_checkpoint_save(:'s1', '7', 7);
+
+-- complete ends the dispatch, not what the operator wants of the step
+SET ROLE regress_tckpt_operator;
+SELECT tasker_checkpoint_resume(:'s1');
+SET ROLE regress_tckpt_worker;
+SELECT event_id AS claimed FROM tasker_checkpoint_claim('one') \gset
+SET ROLE regress_tckpt_operator;
+SELECT tasker_checkpoint_cancel(:'s1');
+SET ROLE regress_tckpt_worker;
+SELECT tasker_checkpoint_complete(:'claimed');
+SELECT * FROM events;
+SELECT tasker_checkpoint_complete(:'claimed'), tasker_checkpoint_heartbeat(:'claimed'), tasker_checkpoint_release(:'claimed');
+SELECT tasker_checkpoint_yield(:'s1', '8', 8, NULL, :'claimed'); -- fail
+SELECT tasker_checkpoint_dispatch(:'s1');
+SET ROLE regress_tckpt_operator;
+SELECT tasker_checkpoint_resume(:'s1');
+SELECT deliveries FROM tasker_checkpoint_claim('one');
+
+-- clear, rewind and reset_for_retry keep it
+SELECT tasker_checkpoint_pause(:'s1');
+SELECT tasker_checkpoint_clear(:'s1');
+SELECT * FROM events;
+SELECT tasker_checkpoint_reset_for_retry(:'s1');
+SELECT * FROM events;
+SELECT sequence, directive FROM tasker_checkpoint_save(:'s1', '1', 1);
+SELECT sequence, event_id IS NOT NULL AS continues, directive FROM tasker_checkpoint_rewind(:'s1', 1);
+SELECT * FROM events;
+SELECT tasker_checkpoint_resume(:'s1');
+
+-- on a processed step, in a transaction that is rolled back
+UPDATE steps SET processed = true;
+SELECT tasker_checkpoint_pause(:'s1'), tasker_checkpoint_cancel(:'s1'), tasker_checkpoint_resume(:'s1');
+UPDATE steps SET processed = false;
+BEGIN;
+SELECT tasker_checkpoint_pause(:'s1');
+ROLLBACK;
+SELECT directive FROM events;
+
+-- refused
+SELECT tasker_checkpoint_pause(NULL); -- fail
+SELECT tasker_checkpoint_cancel(NULL); -- fail
+SELECT tasker_checkpoint_resume(NULL); -- fail
+SELECT tasker_checkpoint_pause(:'missing'); -- fail
+SELECT tasker_checkpoint_cancel(:'missing'); -- fail
+SELECT tasker_checkpoint_resume(step_uuid => :'missing'); -- fail
+BEGIN READ ONLY;
+SELECT tasker_checkpoint_pause(:'s1'); -- fail
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT tasker_checkpoint_cancel(:'s1'); -- fail
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT tasker_checkpoint_resume(:'s1'); -- fail
+ROLLBACK;
+RESET ROLE;
+SELECT tasker_checkpoint_detach();
+SET ROLE regress_tckpt_operator;
+SELECT tasker_checkpoint_pause(:'s1'); -- fail
+SELECT tasker_checkpoint_cancel(:'s1'); -- fail
+SELECT tasker_checkpoint_resume(:'s1'); -- fail
+
+RESET ROLE;
+DROP VIEW events;
+DROP PROCEDURE lapse;
+DROP EXTENSION tasker_checkpoint;
+DROP TABLE steps;
+DROP OWNED BY regress_tckpt_worker, regress_tckpt_operator;
+DROP ROLE regress_tckpt_worker, regress_tckpt_operator;

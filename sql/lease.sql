@@ -1,0 +1,167 @@
+-- heartbeat keeps a claim, complete ends a dispatch, release hands a step back
+\set SHOW_CONTEXT never
+\pset null '(null)'
+\set s1 00000000-0000-0000-0000-000000000001
+\set s2 00000000-0000-0000-0000-000000000002
+\set missing ffffffff-ffff-ffff-ffff-ffffffffffff
+SET client_min_messages = error;
+CREATE EXTENSION tasker_checkpoint;
+CREATE TABLE steps (workflow_step_uuid uuid PRIMARY KEY, in_process boolean, processed boolean, results jsonb, updated_at timestamp(6));
+SELECT tasker_checkpoint_attach('steps');
+INSERT INTO steps VALUES (:'s1'), (:'s2');
+CREATE ROLE regress_tckpt_worker;
+GRANT SELECT, UPDATE (checkpoint, updated_at) ON steps TO regress_tckpt_worker;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO regress_tckpt_worker;
+CREATE VIEW events AS
+SELECT right(step_uuid::text, 1) AS step, event_id IS NOT NULL AS event, directive, worker, lease_until > clock_timestamp() AS live,
+	available_at <= clock_timestamp() AS available, deliveries, parked, sequence
+FROM tasker_checkpoint_events ORDER BY step_uuid;
+CREATE PROCEDURE lapse() LANGUAGE sql SECURITY DEFINER AS
+'UPDATE tasker_checkpoint_events SET lease_until = ''2000-01-01'', available_at = ''2000-01-01'' WHERE worker IS NOT NULL';
+GRANT SELECT ON events TO regress_tckpt_worker;
+-- what is left of the lease, in minutes, rounded
+CREATE VIEW leases AS SELECT right(step_uuid::text, 1) AS step, lease, round(extract(epoch FROM lease_until - clock_timestamp()) / 60) AS minutes
+FROM tasker_checkpoint_events ORDER BY step_uuid;
+GRANT SELECT ON leases TO regress_tckpt_worker;
+RESET client_min_messages;
+SET ROLE regress_tckpt_worker;
+
+-- heartbeat: to now and the lease last given
+SELECT tasker_checkpoint_dispatch(:'s1') AS dispatched \gset
+SELECT tasker_checkpoint_heartbeat(:'dispatched');
+SELECT event_id AS claimed FROM tasker_checkpoint_claim('one', '10 minutes') \gset
+SELECT * FROM leases;
+CALL lapse();
+SELECT tasker_checkpoint_heartbeat(:'claimed');
+SELECT * FROM leases;
+-- another one; it stays
+SELECT tasker_checkpoint_heartbeat(:'claimed', '20 minutes');
+SELECT * FROM leases;
+CALL lapse();
+SELECT tasker_checkpoint_heartbeat(:'claimed');
+SELECT * FROM leases;
+-- a shorter one: never shortened, but the next one is as short
+SELECT tasker_checkpoint_heartbeat(event_id => :'claimed', lease => '5 minutes');
+SELECT * FROM leases;
+CALL lapse();
+SELECT tasker_checkpoint_heartbeat(:'claimed', NULL);
+SELECT * FROM leases;
+-- a save does the same, and also never shortens
+CALL lapse();
+SELECT sequence FROM tasker_checkpoint_save(:'s1', '1', 1, NULL, :'claimed');
+SELECT * FROM leases;
+SELECT tasker_checkpoint_heartbeat(:'claimed', '30 minutes');
+SELECT tasker_checkpoint_heartbeat(:'claimed', '1 minute');
+SELECT sequence FROM tasker_checkpoint_save(:'s1', '2', 2, NULL, :'claimed');
+SELECT * FROM leases;
+-- a heartbeat is no delivery, and no checkpoint
+SELECT deliveries, sequence FROM events;
+
+-- refused
+SELECT tasker_checkpoint_heartbeat(NULL); -- fail
+SELECT tasker_checkpoint_heartbeat(:'claimed', '0'); -- fail
+SELECT tasker_checkpoint_heartbeat(:'claimed', '-1 second'); -- fail
+SELECT tasker_checkpoint_heartbeat(:'claimed', '1 hour 1 microsecond'); -- fail
+SELECT tasker_checkpoint_heartbeat(:'missing', '1 hour 1 microsecond'); -- fail
+BEGIN READ ONLY;
+SELECT tasker_checkpoint_heartbeat(:'claimed'); -- fail
+ROLLBACK;
+SELECT tasker_checkpoint_heartbeat(:'claimed', '1 hour');
+SELECT tasker_checkpoint_heartbeat(:'missing', '1 hour');
+-- a limit that was lowered binds the next lease that is given
+RESET ROLE;
+SET tasker_checkpoint.max_lease = '30 s';
+SET ROLE regress_tckpt_worker;
+SELECT tasker_checkpoint_heartbeat(:'claimed', '1 minute'); -- fail
+SELECT tasker_checkpoint_heartbeat(:'claimed', '30 seconds');
+RESET ROLE;
+RESET tasker_checkpoint.max_lease;
+SET ROLE regress_tckpt_worker;
+
+-- release: at once
+SELECT tasker_checkpoint_release(:'claimed');
+SELECT * FROM events;
+SELECT tasker_checkpoint_release(:'claimed'), tasker_checkpoint_heartbeat(:'claimed'), tasker_checkpoint_complete(:'claimed');
+SELECT event_id AS claimed, cursor, sequence, deliveries FROM tasker_checkpoint_claim('two') \gset
+SELECT :'cursor' AS cursor, :'sequence' AS sequence, :'deliveries' AS deliveries;
+-- later
+SELECT tasker_checkpoint_release(:'claimed', '10 minutes');
+SELECT * FROM events;
+SELECT count(*) FROM tasker_checkpoint_claim('two');
+SELECT count(*) FROM tasker_checkpoint_claim('two', step_uuid => :'s1');
+-- again, by the id of now: it is available at once
+SELECT tasker_checkpoint_release(tasker_checkpoint_dispatch(:'s1'), delay => '0');
+SELECT deliveries FROM tasker_checkpoint_claim('two');
+-- a delayed yield: the receipt's id
+CALL lapse();
+SELECT event_id AS continuation FROM tasker_checkpoint_yield(:'s1', '3', 3) \gset
+SELECT tasker_checkpoint_release(event_id => :'continuation', delay => '1 minute');
+SELECT tasker_checkpoint_release(:'continuation', '1 minute');
+SELECT * FROM events;
+-- an unfenced yield or a fenced one ends the delay
+SELECT sequence FROM tasker_checkpoint_yield(:'s1', '4', 4);
+SELECT available FROM events;
+
+-- the delay: 0 to 1 day
+SELECT event_id AS claimed FROM tasker_checkpoint_claim('two') \gset
+SELECT tasker_checkpoint_release(NULL); -- fail
+SELECT tasker_checkpoint_release(:'claimed', NULL); -- fail
+SELECT tasker_checkpoint_release(:'claimed', '-1 microsecond'); -- fail
+SELECT tasker_checkpoint_release(:'claimed', '1 day 1 microsecond'); -- fail
+SELECT tasker_checkpoint_release(:'claimed', '1 month'); -- fail
+SELECT tasker_checkpoint_release(:'claimed', '178000000 years'); -- fail
+SELECT tasker_checkpoint_release(:'missing', '-1 microsecond'); -- fail
+BEGIN READ ONLY;
+SELECT tasker_checkpoint_release(:'claimed'); -- fail
+ROLLBACK;
+BEGIN;
+SELECT tasker_checkpoint_release(:'claimed', '1 day');
+ROLLBACK;
+BEGIN;
+SELECT tasker_checkpoint_release(:'claimed', '24 hours');
+ROLLBACK;
+BEGIN;
+SELECT tasker_checkpoint_release(:'claimed', '1 microsecond');
+ROLLBACK;
+SELECT tasker_checkpoint_heartbeat(:'claimed');
+
+-- complete: the event goes, the checkpoint stays, and nothing of the step is changed
+SELECT tasker_checkpoint_complete(:'claimed');
+SELECT * FROM events;
+SELECT cursor, sequence FROM tasker_checkpoint_load(:'s1');
+SELECT processed, in_process, results FROM steps WHERE workflow_step_uuid = :'s1';
+SELECT tasker_checkpoint_complete(:'claimed');
+-- also of what nobody has claimed
+SELECT tasker_checkpoint_complete(tasker_checkpoint_dispatch(:'s1'));
+SELECT event_id AS continuation FROM tasker_checkpoint_yield(:'s1', '5', 5) \gset
+SELECT tasker_checkpoint_complete(event_id => :'continuation');
+SELECT * FROM events;
+SELECT tasker_checkpoint_complete(NULL); -- fail
+BEGIN READ ONLY;
+SELECT tasker_checkpoint_complete(:'claimed'); -- fail
+ROLLBACK;
+BEGIN;
+SELECT tasker_checkpoint_complete(tasker_checkpoint_dispatch(:'s1'));
+ROLLBACK;
+
+-- neither the step nor the table need be there any more
+SELECT count(tasker_checkpoint_dispatch(step)) FROM unnest(ARRAY[:'s1', :'s2']::uuid[]) step;
+SELECT event_id AS claimed FROM tasker_checkpoint_claim('one', step_uuid => :'s1') \gset
+SELECT event_id AS other FROM tasker_checkpoint_claim('one', step_uuid => :'s2') \gset
+RESET ROLE;
+DELETE FROM steps;
+SET ROLE regress_tckpt_worker;
+SELECT tasker_checkpoint_heartbeat(:'claimed'), tasker_checkpoint_complete(:'claimed'), tasker_checkpoint_release(:'other');
+RESET ROLE;
+SELECT tasker_checkpoint_detach();
+SET ROLE regress_tckpt_worker;
+SELECT tasker_checkpoint_heartbeat(:'other'), tasker_checkpoint_complete(:'other'), tasker_checkpoint_release(:'other');
+
+RESET ROLE;
+DROP VIEW leases;
+DROP VIEW events;
+DROP PROCEDURE lapse;
+DROP EXTENSION tasker_checkpoint;
+DROP TABLE steps;
+DROP OWNED BY regress_tckpt_worker;
+DROP ROLE regress_tckpt_worker;

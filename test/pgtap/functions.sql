@@ -1,0 +1,68 @@
+-- Every function: name, arguments, result, attributes, who may call it, comment
+BEGIN;
+SET LOCAL client_min_messages = error;
+CREATE EXTENSION tasker_checkpoint;
+
+CREATE TEMPORARY TABLE contract (name name, arguments text, result text, language name, volatility text, parallel "char", public boolean, raises text[]);
+INSERT INTO contract VALUES
+('tasker_checkpoint_accumulated_results', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
+('tasker_checkpoint_attach', 'steps regclass DEFAULT NULL::regclass, key_column name DEFAULT ''workflow_step_uuid''::name, create_indexes boolean DEFAULT false',
+	'regclass', 'plpgsql', 'volatile', 'u', false, '{55000,42809,42804,42703,42P16}'),
+('tasker_checkpoint_cancel', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
+('tasker_checkpoint_claim', 'worker text, lease interval DEFAULT ''00:01:00''::interval, max_steps integer DEFAULT 1, step_uuid uuid DEFAULT NULL::uuid',
+	'SETOF tasker_checkpoint_delivery', 'c', 'volatile', 'u', false, '{22004,22023,25000,55000,P0002}'),
+('tasker_checkpoint_clear', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
+('tasker_checkpoint_complete', 'event_id uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004}'),
+('tasker_checkpoint_cursor', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
+('tasker_checkpoint_detach', '', 'regclass', 'c', 'volatile', 'u', false, '{55000}'),
+('tasker_checkpoint_dispatch', 'step_uuid uuid', 'uuid', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
+('tasker_checkpoint_exists', 'step_uuid uuid', 'boolean', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
+('tasker_checkpoint_get', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
+('tasker_checkpoint_guard', '', 'trigger', 'c', 'volatile', 'u', false, '{23514,54000,55000,TC001,TC002}'),
+('tasker_checkpoint_heartbeat', 'event_id uuid, lease interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'u', false, '{22004,22023}'),
+('tasker_checkpoint_items_processed', 'step_uuid uuid', 'bigint', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
+('tasker_checkpoint_load', 'step_uuid uuid', 'tasker_checkpoint_state', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
+('tasker_checkpoint_pause', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
+('tasker_checkpoint_release', 'event_id uuid, delay interval DEFAULT ''00:00:00''::interval',
+	'boolean', 'c', 'volatile', 'u', false, '{22004,22023}'),
+('tasker_checkpoint_reset_for_retry', 'step_uuid uuid, reset_checkpoint boolean DEFAULT false', 'void', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
+('tasker_checkpoint_resume', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
+('tasker_checkpoint_rewind', 'step_uuid uuid, to_sequence bigint, results jsonb DEFAULT NULL::jsonb',
+	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,54000,55000,P0002}'),
+('tasker_checkpoint_save', 'step_uuid uuid, cursor jsonb, items bigint, results jsonb DEFAULT NULL::jsonb, event_id uuid DEFAULT NULL::uuid',
+	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,55000,P0002,TC002,54000,TC001}'),
+('tasker_checkpoint_table', '', 'regclass', 'c', 'stable', 's', true, '{55000}'),
+('tasker_checkpoint_yield', 'step_uuid uuid, cursor jsonb, items bigint, results jsonb DEFAULT NULL::jsonb, event_id uuid DEFAULT NULL::uuid',
+	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,55000,P0002,TC002,54000,TC001}'),
+('tasker_checkpoint_yield_step_event', 'event_id uuid, checkpoint_data jsonb', 'boolean', 'c', 'volatile', 'u', false, '{22004,22023,55000,P0002,54000,TC001}');
+
+CREATE TEMPORARY VIEW actual AS
+SELECT p.oid, proname AS name, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result, lanname AS language,
+	CASE provolatile WHEN 's' THEN 'stable' WHEN 'v' THEN 'volatile' ELSE 'immutable' END AS volatility, proparallel AS parallel,
+	has_function_privilege('public', p.oid, 'EXECUTE') AS public, proisstrict AS strict, prosecdef AS definer, proretset AS set, proconfig AS config, obj_description(p.oid, 'pg_proc') AS comment
+FROM pg_proc p
+JOIN pg_language l ON l.oid = prolang
+JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND extname = 'tasker_checkpoint';
+
+SELECT plan(24 * 12 + 1);
+
+SELECT set_eq('SELECT name FROM actual', 'SELECT name FROM contract', 'these functions and no others');
+SELECT has_function(name) FROM contract ORDER BY name COLLATE "C";
+SELECT is(a.arguments, c.arguments, format('arguments of %s', name)) FROM contract c LEFT JOIN actual a USING (name) ORDER BY name COLLATE "C";
+SELECT is(a.result, c.result, format('result of %s', name)) FROM contract c LEFT JOIN actual a USING (name) ORDER BY name COLLATE "C";
+SELECT function_lang_is(name, language) FROM contract ORDER BY name COLLATE "C";
+SELECT volatility_is(name, volatility) FROM contract ORDER BY name COLLATE "C";
+SELECT is(a.parallel, c.parallel, format('parallel safety of %s', name)) FROM contract c LEFT JOIN actual a USING (name) ORDER BY name COLLATE "C";
+SELECT isnt_strict(name) FROM contract ORDER BY name COLLATE "C";
+SELECT isnt_definer(name) FROM contract ORDER BY name COLLATE "C";
+SELECT is(a.public, c.public, format('whether PUBLIC may execute %s', name)) FROM contract c LEFT JOIN actual a USING (name) ORDER BY name COLLATE "C";
+SELECT is(config, CASE language WHEN 'plpgsql' THEN ARRAY['search_path=pg_catalog, pg_temp'] END, format('settings of %s', name))
+FROM actual ORDER BY name COLLATE "C";
+SELECT ok(length(comment) > 20, format('%s is commented', name)) FROM actual ORDER BY name COLLATE "C";
+SELECT is((SELECT array_agg(m[1] ORDER BY m[1] COLLATE "C") FROM regexp_matches(comment, '\m([0-9A-Z]{5})\M', 'g') m WHERE m[1] ~ '\d'),
+	(SELECT array_agg(s ORDER BY s COLLATE "C") FROM unnest(raises) s), format('the comment of %s says what it raises', name))
+FROM actual JOIN contract USING (name) ORDER BY name COLLATE "C";
+
+SELECT * FROM finish();
+ROLLBACK;

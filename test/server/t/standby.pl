@@ -1,0 +1,87 @@
+# A standby reads checkpoints and refuses to write them; once promoted it goes on
+# with the sequence. A read-only transaction refuses in the same way.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = PostgreSQL::Test::Cluster->new('primary');
+$primary->init(allows_streaming => 1);
+$primary->append_conf('postgresql.conf', 'log_statement = none');
+$primary->start;
+
+my $step = '00000000-0000-0000-0000-000000000001';
+$primary->safe_psql('postgres', qq{
+	CREATE TABLE tasker_workflow_steps (
+		workflow_step_uuid uuid PRIMARY KEY, processed boolean, updated_at timestamp, checkpoint jsonb);
+	INSERT INTO tasker_workflow_steps VALUES ('$step');
+	CREATE EXTENSION tasker_checkpoint;
+	SELECT tasker_checkpoint_yield('$step', to_jsonb(n), n, '{"sum": 1}') FROM generate_series(1, 3) n;
+});
+
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+
+my %writers = (
+	'tasker_checkpoint_yield' => "SELECT tasker_checkpoint_yield('$step', '9', 9)",
+	'tasker_checkpoint_save' => "SELECT tasker_checkpoint_save('$step', '9', 9)",
+	'tasker_checkpoint_clear' => "SELECT tasker_checkpoint_clear('$step')",
+	'tasker_checkpoint_reset_for_retry' => "SELECT tasker_checkpoint_reset_for_retry('$step')");
+
+sub refused
+{
+	my ($node, $before, $where) = @_;
+
+	foreach my $name (sort keys %writers)
+	{
+		my ($ret, $stdout, $stderr) =
+		  $node->psql('postgres', "\\set VERBOSITY verbose\n$before $writers{$name};");
+		like($stderr, qr/^(psql:\S+ )?ERROR:  25006: cannot execute $name\(\)/m, "$name is refused $where");
+	}
+}
+
+# one line with what every reader returns
+my $read = qq{
+	SELECT l.has_checkpoint, l.cursor, l.items_processed, l.accumulated_results, l.sequence,
+		tasker_checkpoint_exists('$step'), tasker_checkpoint_cursor('$step'),
+		tasker_checkpoint_items_processed('$step'), tasker_checkpoint_accumulated_results('$step'),
+		tasker_checkpoint_table()
+	FROM tasker_checkpoint_load('$step') l};
+my $document = "SELECT tasker_checkpoint_get('$step')";
+
+$primary->wait_for_catchup($standby);
+is($standby->safe_psql('postgres', $read),
+	't|3|3|{"sum": 1}|3|t|3|3|{"sum": 1}|tasker_workflow_steps', 'a standby reads the checkpoint');
+is($standby->safe_psql('postgres', $document), $primary->safe_psql('postgres', $document),
+	'its document is the same');
+
+$primary->safe_psql('postgres', "SELECT tasker_checkpoint_yield('$step', '4', 4, '{\"sum\": 2}')");
+$primary->wait_for_catchup($standby);
+is($standby->safe_psql('postgres', "SELECT sequence FROM tasker_checkpoint_load('$step')"), '4',
+	'it sees a new checkpoint');
+
+refused($standby, '', 'on a standby');
+refused($primary, 'BEGIN READ ONLY;', 'in a read-only transaction');
+is($primary->safe_psql('postgres', "BEGIN READ ONLY; $read"),
+	't|4|4|{"sum": 2}|4|t|4|4|{"sum": 2}|tasker_workflow_steps', 'but readers work there');
+
+my $before = $standby->safe_psql('postgres', $document);
+$primary->stop;
+$standby->promote;
+$standby->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()');
+is($standby->safe_psql('postgres', $document), $before, 'promotion leaves the checkpoint as it is');
+is($standby->safe_psql('postgres', "SELECT sequence FROM tasker_checkpoint_yield('$step', '5', 5)"), '5',
+	'the promoted server goes on with the sequence');
+is($standby->safe_psql('postgres', qq{
+		SELECT jsonb_path_query_array(c, '\$.history[*].cursor'),
+			c ->> 'timestamp' > (c -> 'history' -> -2 ->> 'timestamp') COLLATE "C"
+		FROM tasker_checkpoint_get('$step') c}),
+	'[1, 2, 3, 4, 5]|t', 'and appends to the history');
+
+$standby->stop;
+done_testing();
