@@ -6,7 +6,8 @@
 # in $TASKER_CHECKPOINT_CHROOTS (/var/tmp/tasker_checkpoint-chroots). 19 comes
 # from experimental, as far as that delivers it. MIRROR overrides debootstrap's.
 #
-# A server that cannot be had is skipped and said so. The last line adds up the
+# The suite of the clients is left to the distribution's own server. A server that
+# cannot be had is skipped and said so. The last line adds up the
 # last lines of all runs.
 
 set -u
@@ -101,6 +102,7 @@ run()
 	status=0
 	within run.out --mount-proc="$chroot/proc" chroot "$chroot" env -u PG_CONFIG \
 		PATH=/usr/sbin:/usr/bin:/sbin:/bin TMPDIR="$guest" PG_MAJOR="$major" \
+		SUITES="regress isolation pgtap server" \
 		sh "$guest/tree/test/run.sh" || status=$?
 	rm -rf --one-file-system "$here"
 	here=

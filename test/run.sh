@@ -1,5 +1,5 @@
 #!/bin/sh
-# sh test/run.sh [regress | isolation | pgtap | server [NAME...]]
+# sh test/run.sh [regress | isolation | pgtap | server | workers [NAME...]]
 #
 # Installs what is missing (apt, as root or by sudo), builds with clang and gcc,
 # and runs the test suites, or those tests named, against a private server that
@@ -9,8 +9,8 @@
 # tester, an assertion of a TAP test. A suite that could not run counts as one
 # failed. Not 0 is returned if any failed.
 #
-# KEEP=1 keeps the work directory with results and logs. PG_CONFIG, PG_MAJOR and
-# TMPDIR are explained in lib.sh.
+# SUITES="regress server" runs these, KEEP=1 keeps the work directory with results
+# and logs. PG_CONFIG, PG_MAJOR and TMPDIR are explained in lib.sh.
 
 set -u
 tc_root=$(cd "$(dirname "$0")/.." && pwd)
@@ -151,10 +151,30 @@ server()
 		prove -I "$tc_pgxs/src/test/perl" $(files server "$@")
 }
 
-suites="regress isolation pgtap server"
+# Real clients in four languages, whose harness starts a server of its own and
+# closes with the same line as we do. A name is the part of a check's name.
+workers()
+{
+	tc_run "$tc_work/workers.out" /usr/bin/python3 test/workers/run.py all ${1:+--only "$*"} || :
+	closing=$(tail -n 1 "$tc_work/workers.out")
+	case $closing in
+		[0-9]*" passed, "[0-9]*" failed")
+			bad=${closing#*, }
+			set -- "${closing%% *}" "${bad%% *}"
+			;;
+		*)
+			closing="could not run"
+			set -- 0 1
+			;;
+	esac
+	[ "$2" -eq 0 ] || tail -n 80 "$tc_work/workers.out"
+	tally workers "$1" "$2" "$closing"
+}
+
+suites=${SUITES:-regress isolation pgtap server workers}
 case ${1-} in
 	'') ;;
-	regress | isolation | pgtap | server)
+	regress | isolation | pgtap | server | workers)
 		suites=$1
 		shift
 		;;
@@ -167,6 +187,13 @@ esac
 tc_begin
 tc_need postgresql-@ postgresql-server-dev-@ 'postgresql-@-pgtap?' \
 	libtap-parser-sourcehandler-pgtap-perl libipc-run-perl make gcc clang
+case $suites in
+	*workers*)
+		tc_need python3-psycopg ruby ruby-pg libpq-dev pgbouncer
+		# its package clashes with a nodejs that brings its own
+		command -v npm >/dev/null || tc_need nodejs npm
+		;;
+esac
 tc_private
 echo "$("$tc_pg_config" --version) on $(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' /etc/os-release)"
 
@@ -191,7 +218,7 @@ tc_start
 
 cd "$tc_tree" || exit 1
 for suite in $suites; do
-	if [ -n "$(files "$suite")" ]; then
+	if [ "$suite" = workers ] || [ -n "$(files "$suite")" ]; then
 		"$suite" "$@"
 	else
 		echo "$suite: no tests yet"

@@ -23,7 +23,8 @@ SELECT ok(bool_and(col_description(attrelid, attnum) IS NOT NULL), typname || ':
 FROM pg_attribute JOIN pg_type ON attrelid = typrelid
 WHERE typname IN ('tasker_checkpoint_receipt', 'tasker_checkpoint_state') AND attnum > 0 GROUP BY typname ORDER BY typname;
 SELECT set_eq($$SELECT typname FROM pg_type JOIN pg_depend ON classid = 'pg_type'::regclass AND objid = pg_type.oid AND deptype = 'e'
-	JOIN pg_extension ON refobjid = pg_extension.oid AND extname = 'tasker_checkpoint' WHERE typtype = 'c'$$,
+	JOIN pg_extension ON refobjid = pg_extension.oid AND extname = 'tasker_checkpoint' WHERE typtype = 'c'
+	AND typrelid IN (SELECT oid FROM pg_class WHERE relkind = 'c')$$,
 	ARRAY['tasker_checkpoint_delivery', 'tasker_checkpoint_receipt', 'tasker_checkpoint_state']::name[], 'these types and no others');
 SELECT is(extversion, default_version, 'the version is the default one')
 FROM pg_extension JOIN pg_available_extensions ON name = extname WHERE extname = 'tasker_checkpoint';
