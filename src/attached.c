@@ -56,7 +56,7 @@ relcache_callback(Datum arg, Oid relid)
 		known = false;
 }
 
-/* A schema was renamed, or a function created, moved or dropped. */
+/* A schema was renamed; its tables hear nothing of it. */
 static void
 syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
 {
@@ -68,7 +68,6 @@ void
 tckpt_attached_init(void)
 {
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
-	CacheRegisterSyscacheCallback(PROCOID, syscache_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_callback, (Datum) 0);
 }
 

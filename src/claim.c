@@ -78,7 +78,7 @@ require_lease(const Interval *lease)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("lease is out of range"),
-				 errdetail("It must be positive and at most tasker_checkpoint.max_lease, which is %d seconds.",
+				 errdetail("It must be positive and at most tasker_checkpoint.max_lease, which is %d s.",
 						   tckpt_max_lease)));
 	return usecs;
 }

@@ -129,7 +129,7 @@ tckpt_dispatch_require_no_event(Oid function, const pg_uuid_t *step)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("key of step \"%s\" cannot be changed while the step is dispatched",
 						tckpt_step_name(step)),
-				 errhint("Complete the step's event first.")));
+				 errhint("Complete the step's event first, or resume it if it is only paused or cancelled.")));
 }
 
 /* Makes the event a new one, which anybody may claim from that time on. */

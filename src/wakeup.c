@@ -78,8 +78,8 @@ xact_callback(XactEvent event, void *arg)
 }
 
 /*
- * Ids of subtransactions grow, so what an ending one asked for, and what it
- * inherited, is the tail of the list.
+ * Ids of subtransactions grow, so what one asked for that is rolled back, and
+ * what those inside it asked for, is the tail of the list.
  */
 static void
 subxact_callback(SubXactEvent event, SubTransactionId mySubid,
@@ -89,11 +89,6 @@ subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 	{
 		while (nwakeups > 0 && wakeups[nwakeups - 1].subid >= mySubid)
 			nwakeups--;
-	}
-	else if (event == SUBXACT_EVENT_COMMIT_SUB)
-	{
-		for (size_t i = nwakeups; i > 0 && wakeups[i - 1].subid >= mySubid; i--)
-			wakeups[i - 1].subid = parentSubid;
 	}
 }
 

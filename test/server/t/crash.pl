@@ -84,7 +84,7 @@ my $worker = worker(
 	  . join('', map { yield_sql($_) } 1 .. 30)
 	  . "BEGIN;\n" . yield_sql(31)
 	  . "SAVEPOINT a;\n" . yield_sql(32) . "RELEASE a;\n" . yield_sql(33)
-	  . "\\echo waiting\nSELECT pg_sleep(600);\n");
+	  . "\\echo waiting\nSELECT count(*) FROM generate_series(1, 1000000000000);\n");
 ok(wait_for($worker, qr/^waiting$/m), 'a worker is in the middle of its transaction');
 my ($pid) = $worker->{out} =~ /^pid\|(\d+)$/m;
 is(kill('KILL', $pid), 1, 'its backend is killed');

@@ -69,7 +69,7 @@ cmp_ok($late, '<=', $early * 1.05, 'memory after 5,000 refused yields is what it
 # savepoints: released, rolled back, and deep
 my $total = $node->safe_psql('postgres',
 	"\\o /dev/null\nBEGIN;\n"
-	  . join('', map { "SAVEPOINT a;\n" . yield_sql(40_000 + $_) . ($_ % 2 ? "RELEASE a;\n" : "ROLLBACK TO a;\n") } 1 .. 5_000)
+	  . join('', map { "SAVEPOINT a;\n" . yield_sql(40_000 + $_) . ($_ % 2 ? "RELEASE a;\n" : "ROLLBACK TO a; RELEASE a;\n") } 1 .. 5_000)
 	  . "COMMIT;\n\\o\nSELECT count(*) FROM tasker_workflow_steps WHERE (checkpoint -> 'items_processed')::int > 40000;");
 is($total, $steps / 2, 'a transaction of 5,000 yields in savepoints ends');
 $total = $node->safe_psql('postgres',
