@@ -32,8 +32,9 @@ sub yield_sql
 	  $n % $steps, $n, $n;
 }
 
-my $used = "\\o\nSELECT sum(total_bytes) FROM pg_backend_memory_contexts;\n\\o /dev/null\n";
-my $used_by_us = "\\o\nSELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name LIKE 'tasker_checkpoint%';\n\\o /dev/null\n";
+# in use: a context takes its memory in blocks that double
+my $used = "\\o\nSELECT sum(used_bytes) FROM pg_backend_memory_contexts;\n\\o /dev/null\n";
+my $used_by_us = "\\o\nSELECT sum(used_bytes) FROM pg_backend_memory_contexts WHERE name LIKE 'tasker_checkpoint%';\n\\o /dev/null\n";
 
 # one transaction each, in one session
 my ($early, $early_ours, $late, $late_ours) = split(/\n/,
