@@ -1,0 +1,140 @@
+"""The worker programs: how they are built, started and ended."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from .instance import ROOT, WORKERS
+from .report import Failed, wait_until
+
+CLIENTS = ROOT / "clients"
+
+# without a build.sh
+COMMANDS = {
+    "python": [sys.executable, str(WORKERS / "python/worker.py")],
+    "ruby": ["ruby", str(WORKERS / "ruby/worker.rb")],
+}
+
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": str(CLIENTS / "python"),
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "RUBYLIB": str(CLIENTS / "ruby/lib"),
+}
+
+
+@dataclass(frozen=True)
+class Language:
+    """A language, and the command of its worker program."""
+
+    name: str
+    command: list[str]
+
+
+def available() -> list[str]:
+    """Return the languages that have a worker program."""
+    return sorted(path.parent.name for path in WORKERS.glob("*/worker.*"))
+
+
+def prepare(name: str, directory: Path) -> Language:
+    """Build a language's worker program, if it needs that."""
+    script = WORKERS / name / "build.sh"
+    if not script.exists():
+        if name not in COMMANDS:
+            raise RuntimeError(f"no worker program in {WORKERS / name}")
+        return Language(name, COMMANDS[name])
+
+    target = directory / f"build-{name}"
+    target.mkdir()
+    result = subprocess.run(
+        ["sh", str(script), str(target)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    if result.returncode:
+        raise RuntimeError(f"{script} failed: {result.stdout}")
+    return Language(name, [str(target / "worker")])
+
+
+_started: list[subprocess.Popen[bytes]] = []
+
+
+def end_all() -> None:
+    """Kill all worker programs that still run."""
+    for process in _started:
+        process.kill()
+        process.wait()
+
+
+class Program:
+    """A running worker program."""
+
+    def __init__(
+        self,
+        language: Language,
+        conninfo: str,
+        name: str,
+        log: Path,
+        *,
+        lease: float = 60.0,
+        poll_only: bool = False,
+        exit_when_idle: float | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        command = [
+            *language.command,
+            "--dsn", conninfo,
+            "--name", name,
+            "--lease", f"{lease:g}",
+        ]  # fmt: skip
+        if poll_only:
+            command.append("--poll-only")
+        if exit_when_idle is not None:
+            command += ["--exit-when-idle", f"{exit_when_idle:g}"]
+        with open(log, "ab") as stderr:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                env=ENVIRONMENT,
+            )
+        _started.append(self._process)
+
+    def freeze(self) -> None:
+        """Stop it, as a long pause of its machine would."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kill -9."""
+        self._process.kill()
+        self._process.wait()
+
+    def running(self) -> bool:
+        """Tell whether it has not ended."""
+        return self._process.poll() is None
+
+    def await_exit(self, seconds: float = 20.0) -> None:
+        """Wait until it has ended by itself, without an error."""
+        wait_until(lambda: not self.running(), f"{self.name} ends", seconds)
+        if self._process.returncode:
+            last = self.log.read_text(errors="replace").splitlines()[-3:]
+            raise Failed(
+                f"{self.name} ended with {self._process.returncode}:"
+                f" {' / '.join(last)}"
+            )
+
+    def terminate(self, seconds: float = 20.0) -> None:
+        """SIGTERM, and wait for a clean end."""
+        self._process.terminate()
+        self.await_exit(seconds)

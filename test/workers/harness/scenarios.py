@@ -1,0 +1,166 @@
+"""The steps of scenarios.json, in every language."""
+
+import json
+from typing import Any
+
+from .instance import WORKERS, Instance
+from .programs import Language, Program
+from .report import Report, wait_until
+from .steps import Step, Steps
+
+HISTORY_LIMIT = 100
+WARM_UP_STEPS = 20
+
+
+def load() -> list[dict[str, Any]]:
+    """Return the vectors that all languages share."""
+    with open(WORKERS / "scenarios.json", encoding="utf-8") as file:
+        vectors: list[dict[str, Any]] = json.load(file)
+    return vectors
+
+
+def run(
+    instance: Instance, language: Language, report: Report, only: str
+) -> None:
+    """Let a listening and a polling worker do all steps, then look."""
+    vectors = [vector for vector in load() if only in vector["name"]]
+    if not vectors:
+        return
+    database = f"scenarios_{language.name}"
+    conninfo = instance.create_database(database)
+    steps = Steps(conninfo)
+    workers = [
+        Program(
+            language,
+            conninfo,
+            f"{language.name} {kind}",
+            instance.directory / f"{database}_{kind}.log",
+            lease=2.0,
+            poll_only=kind == "polls",
+        )
+        for kind in ("listens", "polls")
+    ]
+    made: list[Step] = []
+
+    def work() -> None:
+        warm_up(steps, [worker.name for worker in workers])
+        made.extend(
+            steps.add(
+                *vector["range"],
+                is_no_op=vector.get("is_no_op", False),
+                checkpoint=vector.get("checkpoint"),
+                **vector["metadata"],
+            )
+            for vector in vectors
+        )
+        wait_until(lambda: not steps.unsettled(), "all steps settled", 60)
+        for worker in workers:
+            worker.terminate()
+
+    try:
+        report.attempt(f"{language.name}: two workers, ended by SIGTERM", work)
+        for vector, step in zip(vectors, made):
+            problems = judge(steps.look(step), vector, step)
+            report.check(f"{language.name}: {vector['name']}", problems)
+    finally:
+        for worker in workers:
+            worker.kill()
+        steps.connection.close()
+
+
+def warm_up(steps: Steps, workers: list[str]) -> None:
+    """Give out small steps until each of the workers has done one."""
+
+    def idle() -> set[str]:
+        if not steps.unsettled():
+            for _ in range(WARM_UP_STEPS):
+                steps.add(0, 5, item_delay_ms=10)
+        seen = steps.connection.execute("SELECT DISTINCT worker FROM applied")
+        return set(workers) - {row["worker"] for row in seen}
+
+    wait_until(lambda: not idle(), f"both of {workers} at work", 30)
+    wait_until(lambda: not steps.unsettled(), "warm-up done")
+
+
+def differences(actual: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """Say what is not as expected."""
+    return [
+        f"{key}: {actual[key]!r}, expected {value!r}"
+        for key, value in expected.items()
+        if actual[key] != value
+    ]
+
+
+def judge(
+    row: dict[str, Any], vector: dict[str, Any], step: Step
+) -> list[str]:
+    """Compare what is in the database with what the vector expects."""
+    expect = vector["expect"]
+    seed = vector.get("checkpoint")
+    first = step.start + (seed["items"] if seed else 0)
+    parked = expect.get("parked", False)
+    retries = expect["attempts"] - (expect["state"] != "waiting_for_retry")
+    expected = {
+        "processed": expect["state"] == "complete",
+        "in_process": False,
+        "attempts": expect["attempts"],
+        "states": ["waiting_for_retry"] * retries,
+        "dispatched": parked,
+        "parked": parked,
+        "results": None,
+        "has_checkpoint": expect["checkpoints"] > 0,
+    }
+    if expect["state"] != "waiting_for_retry":
+        expected["states"].append(expect["state"])
+    if expect["state"] == "complete":
+        expected["results"] = {
+            "total": expect["total"],
+            "running_total": expect["running_total"],
+            "item_ids": (seed["results"]["item_ids"] if seed else [])
+            + [f"item_{item:04d}" for item in range(first, step.end)],
+            "checkpoints_used": expect["checkpoints"],
+        }
+    if expect["checkpoints"]:
+        expected["cursor"] = json.dumps(expect["cursor"])
+        expected["items"] = expect["items"]
+    problems = differences(row, expected)
+    problems += history_problems(row, expect["checkpoints"])
+
+    applied = sum(row["applied"].values())
+    if applied != expect["applied"]:
+        problems.append(f"{applied} items, expected {expect['applied']}")
+    problems += applied_problems(row, step, first, expect["state"])
+    return problems
+
+
+def history_problems(
+    row: dict[str, Any], checkpoints: int, limit: int = HISTORY_LIMIT
+) -> list[str]:
+    """Compare history with the checkpoints that were accepted."""
+    problems = []
+    sequences = [sequence for sequence, _ in row["accepted"]]
+    if sequences != list(range(1, checkpoints + 1)):
+        problems.append(f"accepted {sequences}, expected 1 to {checkpoints}")
+    items = [items for _, items in row["accepted"]]
+    if items != sorted(items):
+        problems.append(f"items went backwards: {items}")
+    kept = min(checkpoints, limit)
+    if row["history"] != (items[-kept:] if kept else []):
+        problems.append(f"history {row['history']}, accepted {items}")
+    if row["truncated"] != checkpoints - kept:
+        problems.append(f"{row['truncated']} entries truncated")
+    return problems
+
+
+def applied_problems(
+    row: dict[str, Any], step: Step, first: int, state: str
+) -> list[str]:
+    """Look whether each item was done, and once if saved with the work."""
+    problems = []
+    applied = row["applied"]
+    if state == "complete" and set(applied) != set(range(first, step.end)):
+        problems.append(f"items done: {sorted(applied)}")
+    twice = sorted(item for item, times in applied.items() if times > 1)
+    if step.metadata["mode"] == "save" and twice:
+        problems.append(f"items done more than once: {twice}")
+    return problems

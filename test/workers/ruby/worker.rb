@@ -1,0 +1,185 @@
+# frozen_string_literal: true
+
+# The worker program of the tests, in Ruby.
+#
+# What it does with a step is laid down in ../README.md and is the same in every
+# language.
+
+require "json"
+require "logger"
+require "optparse"
+
+require "tasker_checkpoint_client"
+
+FIRST_BIG_CURSOR = 2**53 + 1
+
+# A step's items, and how far they are done.
+class Batch
+  def initialize(context, worker)
+    @context = context
+    @worker = worker
+    read_step
+    @unsaved = []
+    @item = @start + context.checkpoint_items_processed
+    @results = { "running_total" => 0, "item_ids" => [] }
+    return unless context.has_checkpoint?
+
+    @results = context.accumulated_results
+    return if same_json?(context.checkpoint_cursor, cursor)
+
+    raise TaskerCheckpointClient::PermanentError, "the cursor is not what was stored"
+  end
+
+  # Runs until the end, which returns results, or until a yield.
+  def run
+    while @item < @end
+      do_item
+      apply unless @saving
+      more = @item < @end
+      next if more && (done % @interval).nonzero?
+
+      if @saving
+        return if save(more)
+      elsif more
+        @context.checkpoint_yield(cursor, done, @results)
+        return
+      end
+    end
+    @results.merge("total" => @end - @start)
+  end
+
+  private
+
+  def read_step
+    row = @context.connection.exec_params(
+      "SELECT inputs::text, attempts FROM tasker.workflow_steps WHERE workflow_step_uuid = $1",
+      [@context.step_uuid]
+    ).first
+    inputs = JSON.parse(row["inputs"])
+    metadata = inputs["batch_metadata"]
+    @attempts = Integer(row["attempts"])
+    @start = inputs["cursor"]["start_cursor"]
+    @end = inputs["is_no_op"] ? @start : inputs["cursor"]["end_cursor"]
+    @interval = metadata["items_per_checkpoint"]
+    @saving = metadata["mode"] == "save"
+    @cursor_kind = metadata["cursor_kind"]
+    @fail_after = metadata["fail_after"]
+    @fail_on_attempt = metadata["fail_on_attempt"]
+    @error = TaskerCheckpointClient::TransientError
+    @error = TaskerCheckpointClient::PermanentError if metadata["fail_permanently"]
+    @item_delay = (metadata["item_delay_ms"] || 0) / 1000.0
+  end
+
+  # Items done since the step's beginning.
+  def done
+    @item - @start
+  end
+
+  # Where to resume.
+  def cursor
+    case @cursor_kind
+    when "integer" then @item
+    when "token" then "tok-#{@item}"
+    when "object" then { "at" => @item, "half" => -0.1 }
+    when "null" then nil
+    when "big" then FIRST_BIG_CURSOR + @item
+    else raise TaskerCheckpointClient::PermanentError, "unknown kind of cursor: #{@cursor_kind}"
+    end
+  end
+
+  # Compares as JSON does: 1, 1.0 and true are three values.
+  def same_json?(left, right)
+    left, right = [left, right].map { |value| value.is_a?(Hash) ? value.sort.to_h : value }
+    JSON.generate(left) == JSON.generate(right)
+  end
+
+  # Does the next item, or fails as the step says.
+  def do_item
+    if done == @fail_after && ["always", @attempts].include?(@fail_on_attempt)
+      raise @error, "told to fail after #{done} items"
+    end
+
+    IO.select(nil, nil, nil, @item_delay)
+    @results["running_total"] += @item + 1
+    @results["item_ids"] << format("item_%04d", @item)
+    @unsaved << @item
+    @item += 1
+  end
+
+  # Writes down the items done since this was last called.
+  def apply
+    @context.connection.exec_params("INSERT INTO applied SELECT $1, unnest($2::bigint[]), $3",
+                                    [@context.step_uuid, "{#{@unsaved.join(',')}}", @worker])
+    @unsaved.clear
+  end
+
+  # Rows and checkpoint in one transaction; returns whether it was the last one.
+  def save(more)
+    stopping = more && @context.stop_requested?
+    @context.connection.transaction do
+      apply
+      @context.public_send(stopping ? :checkpoint_yield : :checkpoint_save, cursor, done, @results)
+    end
+    stopping
+  end
+end
+
+def update_step(context, assignments, *values)
+  context.connection.exec_params(
+    "UPDATE tasker.workflow_steps SET #{assignments}, updated_at = now() WHERE workflow_step_uuid = $1",
+    [context.step_uuid, *values]
+  )
+end
+
+def transition(context, state)
+  context.connection.exec_params(
+    "INSERT INTO tasker.workflow_step_transitions (workflow_step_uuid, to_state) VALUES ($1, $2)",
+    [context.step_uuid, state]
+  )
+end
+
+# Counts an attempt, unless the last one goes on.
+def on_start(context)
+  update_step(context, "attempts = coalesce(attempts, 0) + (NOT in_process)::integer, in_process = true")
+end
+
+def on_success(context, results)
+  results = results.merge("checkpoints_used" => context.sequence)
+  update_step(context, "results = $2::jsonb, processed = true, processed_at = now(), in_process = false",
+              JSON.generate(results))
+  transition(context, "complete")
+end
+
+# Lets the next attempt be one.
+def on_transient_failure(context, _error)
+  update_step(context, "in_process = false")
+  transition(context, "waiting_for_retry")
+end
+
+# Leaves the step to be looked at.
+def on_permanent_failure(context, _error)
+  update_step(context, "in_process = false")
+  transition(context, "error")
+end
+
+options = { lease: 60.0 }
+OptionParser.new do |parser|
+  parser.on("--dsn CONNINFO")
+  parser.on("--name NAME")
+  parser.on("--poll-only")
+  parser.on("--lease SECONDS", Float)
+  parser.on("--exit-when-idle SECONDS", Float)
+end.parse!(into: options)
+abort("--dsn and --name are required") unless options[:dsn] && options[:name]
+
+TaskerCheckpointClient::Worker.new(
+  options[:dsn],
+  name: options[:name],
+  lease: options[:lease],
+  listen: !options[:"poll-only"],
+  logger: Logger.new($stderr, level: Logger::INFO),
+  on_start: method(:on_start),
+  on_success: method(:on_success),
+  on_transient_failure: method(:on_transient_failure),
+  on_permanent_failure: method(:on_permanent_failure)
+).run(exit_when_idle: options[:"exit-when-idle"]) { |context| Batch.new(context, options[:name]).run }

@@ -1,0 +1,107 @@
+"""Tests of workers in several languages against a private server.
+
+    run.py scenarios [--languages LIST] [--only TEXT]
+    run.py chaos [--languages LIST] [--seed N] [--seconds S]
+    run.py load [--only TEXT]
+    run.py all
+
+README.md says more.  The last line counts checks.
+"""
+
+import argparse
+import signal
+import sys
+import threading
+
+from harness import chaos, load, programs, scenarios, situations
+from harness.instance import Instance
+from harness.report import Report
+
+
+def build(
+    names: list[str], instance: Instance, report: Report
+) -> list[programs.Language]:
+    """Build the worker programs; one that can't be is a failed check."""
+    languages = []
+    for name in names:
+        try:
+            languages.append(programs.prepare(name, instance.directory))
+        except (OSError, RuntimeError) as error:
+            report.check(f"{name}: worker program", str(error).splitlines())
+    return languages
+
+
+def run_scenarios(
+    instance: Instance,
+    languages: list[programs.Language],
+    report: Report,
+    only: str,
+) -> None:
+    """Run the languages side by side: most of the time is waiting."""
+
+    def run_language(language: programs.Language) -> None:
+        try:
+            scenarios.run(instance, language, report, only)
+            situations.run(instance, language, report, only)
+        except Exception:
+            report.crashed(language.name)
+
+    threads = [
+        threading.Thread(target=run_language, args=[language], daemon=True)
+        for language in languages
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def run(options: argparse.Namespace, report: Report) -> None:
+    """Run what was asked for."""
+    with Instance() as instance:
+        languages = []
+        if options.part != "load":
+            languages = build(options.languages, instance, report)
+        if options.part in ("scenarios", "all"):
+            run_scenarios(instance, languages, report, options.only)
+        if options.part in ("load", "all"):
+            load.run(instance, report, options.only)
+        chaotic = options.part in ("chaos", "all") and options.only in "chaos"
+        if chaotic and languages:
+            chaos.run(
+                instance, languages, report, options.seed, options.seconds
+            )
+
+
+def main() -> int:
+    """Run the tests; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("part", choices=["scenarios", "chaos", "load", "all"])
+    parser.add_argument(
+        "--languages",
+        type=lambda text: text.split(","),
+        default=programs.available(),
+        help="default: all that have a worker program",
+    )
+    parser.add_argument("--only", default="", help="checks with this in them")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    options = parser.parse_args()
+
+    # so that nothing is left behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    report = Report()
+    try:
+        run(options, report)
+    except Exception:
+        report.crashed("tests")
+    finally:
+        programs.end_all()
+    return report.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,201 @@
+/** The TypeScript client's worker for the harness; ../README.md says what it does. */
+
+import { setTimeout } from "node:timers/promises";
+import { isDeepStrictEqual, parseArgs } from "node:util";
+
+import { type Context, type Json, PermanentError, type Receipt, TransientError, Worker } from "tasker-checkpoint-client";
+
+const firstBigCursor = 2n ** 53n + 1n;
+
+interface Inputs {
+  cursor: { start_cursor: number; end_cursor: number };
+  batch_metadata: {
+    items_per_checkpoint: number;
+    mode: "yield" | "save";
+    cursor_kind: string;
+    fail_after?: number;
+    fail_on_attempt?: number | "always";
+    fail_permanently?: boolean;
+    item_delay_ms?: number;
+  };
+  is_no_op: boolean;
+}
+
+interface Totals {
+  running_total: number;
+  item_ids: string[];
+}
+
+interface Results extends Totals {
+  total: number;
+  checkpoints_used: number;
+}
+
+function cursorAt(kind: string, item: number): Json {
+  switch (kind) {
+    case "integer":
+      return item;
+    case "token":
+      return `tok-${item}`;
+    case "object":
+      return { at: item, half: -0.1 };
+    case "null":
+      return null;
+    case "big":
+      return firstBigCursor + BigInt(item);
+    default:
+      throw new PermanentError(`unknown kind of cursor: ${kind}`);
+  }
+}
+
+/** A step's items, and how far they are done. */
+class Batch {
+  readonly #context: Context;
+  readonly #worker: string;
+  readonly #inputs: Inputs;
+  readonly #failAfter: number | undefined;
+  readonly #start: number;
+  readonly #end: number;
+  #item: number;
+  #unsaved: number[] = [];
+  readonly #totals: Totals = { running_total: 0, item_ids: [] };
+
+  constructor(context: Context, worker: string, inputs: Inputs, attempts: number) {
+    const { start_cursor: start, end_cursor: end } = inputs.cursor;
+    const { fail_after: failAfter, fail_on_attempt: failOn } = inputs.batch_metadata;
+    this.#context = context;
+    this.#worker = worker;
+    this.#inputs = inputs;
+    this.#failAfter = failOn === "always" || failOn === attempts ? failAfter : undefined;
+    this.#start = start;
+    this.#end = inputs.is_no_op ? start : end;
+    this.#item = start + context.checkpointItemsProcessed;
+    if (!context.hasCheckpoint()) return;
+
+    this.#totals = context.accumulatedResults as unknown as Totals;
+    if (!isDeepStrictEqual(context.checkpointCursor, this.#cursor())) {
+      throw new PermanentError("the cursor is not what was stored");
+    }
+  }
+
+  static async read(context: Context, worker: string): Promise<Batch> {
+    const { rows } = await context.connection.query<{ inputs: Inputs; attempts: number }>(
+      "SELECT inputs, attempts FROM tasker.workflow_steps WHERE workflow_step_uuid = $1", [context.stepUuid]);
+    const step = rows[0];
+    if (step === undefined) throw new PermanentError("the step is gone");
+    return new Batch(context, worker, step.inputs, step.attempts);
+  }
+
+  /** Runs to the end, for the results, or to a yield. */
+  async run(): Promise<Results | Receipt> {
+    const { items_per_checkpoint: interval, mode } = this.#inputs.batch_metadata;
+    while (this.#item < this.#end) {
+      await this.#doItem();
+      if (mode === "yield") await this.#apply();
+      const more = this.#item < this.#end;
+      if (more && this.#done % interval !== 0) continue;
+
+      if (mode === "save") {
+        const stopping = more && this.#context.stopRequested;
+        const receipt = await this.#context.transaction(async () => {
+          await this.#apply();
+          return stopping
+            ? this.#context.checkpointYield(this.#cursor(), this.#done, this.#totals)
+            : this.#context.checkpointSave(this.#cursor(), this.#done, this.#totals);
+        });
+        if (stopping) return receipt;
+      } else if (more) {
+        return this.#context.checkpointYield(this.#cursor(), this.#done, this.#totals);
+      }
+    }
+    return { ...this.#totals, total: this.#end - this.#start, checkpoints_used: this.#context.sequence };
+  }
+
+  /** Items done since the step's beginning. */
+  get #done(): number {
+    return this.#item - this.#start;
+  }
+
+  #cursor(): Json {
+    return cursorAt(this.#inputs.batch_metadata.cursor_kind, this.#item);
+  }
+
+  /** Does the next item, or fails as the step says. */
+  async #doItem(): Promise<void> {
+    const { fail_permanently: permanently, item_delay_ms: delay } = this.#inputs.batch_metadata;
+    if (this.#done === this.#failAfter) {
+      const message = `told to fail after ${this.#done} items`;
+      throw permanently ? new PermanentError(message) : new TransientError(message);
+    }
+    if (delay !== undefined) await setTimeout(delay);
+    this.#totals.running_total += this.#item + 1;
+    this.#totals.item_ids.push(`item_${String(this.#item).padStart(4, "0")}`);
+    this.#unsaved.push(this.#item);
+    this.#item += 1;
+  }
+
+  /** Writes down the items done since this was last called. */
+  async #apply(): Promise<void> {
+    await this.#context.connection.query(
+      "INSERT INTO applied (step_uuid, item, worker) SELECT $1, i, $3 FROM unnest($2::bigint[]) AS i",
+      [this.#context.stepUuid, this.#unsaved, this.#worker]);
+    this.#unsaved = [];
+  }
+}
+
+async function updateStep(context: Context, assignments: string, ...values: unknown[]): Promise<void> {
+  await context.connection.query(
+    `UPDATE tasker.workflow_steps SET ${assignments}, updated_at = now() WHERE workflow_step_uuid = $1`,
+    [context.stepUuid, ...values]);
+}
+
+async function transition(context: Context, state: string): Promise<void> {
+  await context.connection.query(
+    "INSERT INTO tasker.workflow_step_transitions (workflow_step_uuid, to_state) VALUES ($1, $2)",
+    [context.stepUuid, state]);
+}
+
+const { values } = parseArgs({
+  options: {
+    dsn: { type: "string" },
+    name: { type: "string" },
+    "poll-only": { type: "boolean" },
+    lease: { type: "string", default: "60" },
+    "exit-when-idle": { type: "string", default: "Infinity" },
+  },
+});
+const { dsn, name } = values;
+if (dsn === undefined || name === undefined) throw new Error("--dsn and --name are required");
+
+const worker = new Worker<Results>({
+  connection: dsn,
+  name,
+  lease: Number(values.lease),
+  listen: values["poll-only"] !== true,
+
+  // what goes on after a yield or elsewhere is no new attempt
+  onStart: (context) => updateStep(context,
+    "attempts = coalesce(attempts, 0) + (NOT in_process)::integer, in_process = true"),
+
+  async onSuccess(context, results) {
+    await updateStep(context,
+      "results = $2::jsonb, processed = true, processed_at = now(), in_process = false", JSON.stringify(results));
+    await transition(context, "complete");
+  },
+
+  async onTransientFailure(context) {
+    await updateStep(context, "in_process = false");
+    await transition(context, "waiting_for_retry");
+  },
+
+  async onPermanentFailure(context) {
+    await updateStep(context, "in_process = false");
+    await transition(context, "error");
+  },
+});
+
+const stop = new AbortController();
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.abort());
+await worker.run(
+  async (context) => (await Batch.read(context, name)).run(),
+  { signal: stop.signal, exitWhenIdle: Number(values["exit-when-idle"]) });
