@@ -237,6 +237,10 @@ tc_private()
 	tc_env="env -i --default-signal=INT,QUIT PATH=$tc_bin:/usr/local/bin:/usr/bin:/bin"
 	tc_env="$tc_env HOME=$tc_work TMPDIR=$tc_work/tmp LC_ALL=C TZ=UTC"
 	tc_env="$tc_env PGHOST=$tc_work PGPORT=5432 PGUSER=postgres PG_CONFIG=$tc_pg_config"
+	# How npm gets out, where the network asks for more than nothing.
+	for name in http_proxy https_proxy no_proxy NODE_EXTRA_CA_CERTS npm_config_registry; do
+		value=$(printenv "$name") && tc_env="$tc_env $name=$value"
+	done
 
 	if [ -n "$tc_as" ]; then
 		chown -R "$owner" "$tc_work"

@@ -15,7 +15,7 @@ from uuid import UUID
 from .instance import Instance
 from .programs import Language, Program
 from .report import Report, rest, wait_until
-from .scenarios import applied_problems, history_problems
+from .scenarios import applied_problems, await_workers, history_problems
 from .steps import Step, Steps
 
 WORKERS_PER_LANGUAGE = 2
@@ -284,7 +284,8 @@ class Chaos:
         return bool(self.steps.value("SELECT pg_terminate_backend(%s)", pid))
 
     def end_workers(self) -> None:
-        """SIGTERM for all of them, and no error."""
+        """See all of them at work; then SIGTERM, and no error."""
+        await_workers(self.steps, [each.name for each in self.pool.programs])
         for program in self.pool.programs:
             program.terminate()
 
@@ -360,7 +361,10 @@ def run(
     chaos = Chaos(instance, languages, seed, seconds)
     try:
         report.attempt("chaos: the steps settle", chaos.play)
-        report.attempt("chaos: workers end on SIGTERM", chaos.end_workers)
+        report.attempt(
+            "chaos: all workers are well, and end on SIGTERM",
+            chaos.end_workers,
+        )
         rows = [chaos.steps.look(step) for step in chaos.made]
         found = [judge(*pair) for pair in zip(chaos.made, rows)]
         for key, text in CHECKS.items():

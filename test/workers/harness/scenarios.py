@@ -9,7 +9,7 @@ from .report import Report, wait_until
 from .steps import Step, Steps
 
 HISTORY_LIMIT = 100
-WARM_UP_STEPS = 20
+SMALL_STEPS = 20
 
 
 def load() -> list[dict[str, Any]]:
@@ -43,7 +43,7 @@ def run(
     made: list[Step] = []
 
     def work() -> None:
-        warm_up(steps, [worker.name for worker in workers])
+        await_workers(steps, [worker.name for worker in workers])
         made.extend(
             steps.add(
                 *vector["range"],
@@ -68,18 +68,18 @@ def run(
         steps.connection.close()
 
 
-def warm_up(steps: Steps, workers: list[str]) -> None:
+def await_workers(steps: Steps, workers: list[str]) -> None:
     """Give out small steps until each of the workers has done one."""
 
     def idle() -> set[str]:
         if not steps.unsettled():
-            for _ in range(WARM_UP_STEPS):
+            for _ in range(SMALL_STEPS):
                 steps.add(0, 5, item_delay_ms=10)
         seen = steps.connection.execute("SELECT DISTINCT worker FROM applied")
         return set(workers) - {row["worker"] for row in seen}
 
-    wait_until(lambda: not idle(), f"both of {workers} at work", 30)
-    wait_until(lambda: not steps.unsettled(), "warm-up done")
+    wait_until(lambda: not idle(), f"all of {workers} at work", 30)
+    wait_until(lambda: not steps.unsettled(), "small steps settled")
 
 
 def differences(actual: dict[str, Any], expected: dict[str, Any]) -> list[str]:
