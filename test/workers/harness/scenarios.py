@@ -71,14 +71,14 @@ def run(
 def await_workers(steps: Steps, workers: list[str]) -> None:
     """Give out small steps until each of the workers has done one."""
 
-    def idle() -> set[str]:
+    def missing() -> set[str]:
         if not steps.unsettled():
             for _ in range(SMALL_STEPS):
                 steps.add(0, 5, item_delay_ms=10)
         seen = steps.connection.execute("SELECT DISTINCT worker FROM applied")
         return set(workers) - {row["worker"] for row in seen}
 
-    wait_until(lambda: not idle(), f"all of {workers} at work", 30)
+    wait_until(lambda: not missing(), f"all of {workers} at work", 30)
     wait_until(lambda: not steps.unsettled(), "small steps settled")
 
 
