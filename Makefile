@@ -15,6 +15,7 @@ OBJS = \
 	src/guard.o \
 	src/guc.o \
 	src/init.o \
+	src/notifier.o \
 	src/read.o \
 	src/rules.o \
 	src/steps.o \

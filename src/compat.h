@@ -27,4 +27,11 @@
 	PG_MODULE_MAGIC
 #endif
 
+/* A wait event of our own, where the server has such */
+#if PG_VERSION_NUM >= 170000
+#define tckpt_wait_event(name)	WaitEventExtensionNew(name)
+#else
+#define tckpt_wait_event(name)	PG_WAIT_EXTENSION
+#endif
+
 #endif							/* TCKPT_COMPAT_H */

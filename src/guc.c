@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 
@@ -24,6 +25,9 @@
 /* A lease is for a worker that lives; more is a mistake */
 #define MAX_LEASE	(7 * SECS_PER_DAY)
 
+/* Each has a ring of a few hundred kB in shared memory */
+#define MAX_NOTIFIERS	64
+
 int			tckpt_history_limit = 100;
 int			tckpt_history_size = 64 * 1024;
 int			tckpt_cursor_limit = 64 * 1024;
@@ -36,6 +40,7 @@ int			tckpt_max_deliveries = 20;
 int			tckpt_max_lease = SECS_PER_HOUR;
 bool		tckpt_notify = true;
 char	   *tckpt_notify_channel = NULL;
+int			tckpt_max_notifiers = 2;
 
 static const struct config_enum_entry enforce_options[] = {
 	{"warning", TCKPT_ENFORCE_WARNING, false},
@@ -136,6 +141,15 @@ tckpt_guc_init(void)
 							   NULL,
 							   &tckpt_notify_channel, "tasker_checkpoint",
 							   PGC_SUSET, 0, check_notify_channel, NULL, NULL);
+
+	/* can't be set once the server runs, so it is nothing without preload */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("tasker_checkpoint.max_notifiers",
+								"Databases that can have a notifier at the same time.",
+								"0 lets every transaction notify by itself.",
+								&tckpt_max_notifiers, tckpt_max_notifiers,
+								0, MAX_NOTIFIERS,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("tasker_checkpoint");
 }

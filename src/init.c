@@ -9,6 +9,7 @@
 
 #include "attached.h"
 #include "guc.h"
+#include "notifier.h"
 #include "tasker_checkpoint.h"
 #include "wakeup.h"
 
@@ -21,5 +22,6 @@ _PG_init(void)
 {
 	tckpt_guc_init();
 	tckpt_attached_init();
+	tckpt_notifier_init();
 	tckpt_wakeup_init();
 }

@@ -4,9 +4,10 @@
  *	  What to notify when this transaction commits.
  *
  * Wake-ups are collected with the subtransaction that asked for them, and go
- * with it if it is rolled back.  NOTIFY is issued in the pre-commit callback,
- * so that PREPARE TRANSACTION, which refuses a pending NOTIFY, stays possible;
- * it drops the wake-ups.
+ * with it if it is rolled back.  Before commit they are announced to the
+ * notifier, or, where there is none, issued as NOTIFY: no earlier, so that
+ * PREPARE TRANSACTION, which refuses a pending NOTIFY, stays possible.  It
+ * drops the wake-ups.
  *
  * The list lives in TopTransactionContext, and the end of the transaction
  * forgets it.
@@ -16,23 +17,15 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "commands/async.h"
 #include "utils/memutils.h"
 
 #include "guc.h"
-#include "rules.h"
+#include "notifier.h"
 #include "tasker_checkpoint.h"
 #include "wakeup.h"
 
-typedef struct Wakeup
-{
-	pg_uuid_t	step;
-	int64		sequence;
-	SubTransactionId subid;		/* the subtransaction it belongs to */
-} Wakeup;
-
 /* In the order of the requests, so also of growing subid */
-static Wakeup *wakeups = NULL;
+static TckptWakeup *wakeups = NULL;
 static size_t nwakeups = 0;
 static size_t maxwakeups = 0;
 
@@ -44,19 +37,16 @@ forget_wakeups(void)
 	maxwakeups = 0;
 }
 
+/* By the notifier, or else here and now, while a NOTIFY can still fail. */
 static void
 send_wakeups(void)
 {
-	for (size_t i = 0; i < nwakeups; i++)
-	{
-		char	   *step = tckpt_step_name(&wakeups[i].step);
-		char	   *payload = psprintf("{\"step_uuid\":\"%s\",\"sequence\":" INT64_FORMAT "}",
-									   step, wakeups[i].sequence);
+	if (nwakeups == 0 || tckpt_notifier_reserve(nwakeups))
+		return;
 
-		Async_Notify(tckpt_notify_channel, payload);
-		pfree(payload);
-		pfree(step);
-	}
+	for (size_t i = 0; i < nwakeups; i++)
+		tckpt_notify_now(tckpt_notify_channel, &wakeups[i].step,
+						 wakeups[i].sequence);
 }
 
 static void
@@ -66,10 +56,16 @@ xact_callback(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 			send_wakeups();
+			break;
+		case XACT_EVENT_COMMIT:
+			tckpt_notifier_push(wakeups, nwakeups);
+			forget_wakeups();
+			break;
+		case XACT_EVENT_ABORT:
+			tckpt_notifier_release();
 			forget_wakeups();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
-		case XACT_EVENT_ABORT:
 			forget_wakeups();
 			break;
 		default:
@@ -112,9 +108,9 @@ tckpt_wakeup_at_commit(const pg_uuid_t *step, int64 sequence)
 
 		if (wakeups == NULL)
 			wakeups = MemoryContextAlloc(TopTransactionContext,
-										 size * sizeof(Wakeup));
+										 size * sizeof(TckptWakeup));
 		else
-			wakeups = repalloc_huge(wakeups, size * sizeof(Wakeup));
+			wakeups = repalloc_huge(wakeups, size * sizeof(TckptWakeup));
 		maxwakeups = size;
 	}
 

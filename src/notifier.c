@@ -1,0 +1,450 @@
+/*-------------------------------------------------------------------------
+ *
+ * notifier.c
+ *	  Wake-ups outside the transaction that asks for them: a ring in shared
+ *	  memory, and a background worker that drains it.
+ *
+ * NOTIFY takes a cluster-wide lock at commit and keeps it while the commit
+ * record is flushed, so notifying transactions can't be flushed together.
+ * Here a committed transaction leaves its wake-ups in a ring, and a worker
+ * notifies for many at once, in transactions that wait for no flush.
+ *
+ * Each database in use has a slot with a ring and a worker, which is started
+ * from the first commit that needs it and leaves when idle, so that it stands
+ * in the way of no DROP DATABASE for long.
+ *
+ * Before commit a count of entries is reserved, no position: a commit that
+ * waits for a standby must not hold up the others' entries.  After commit
+ * nothing here can fail.  Where nothing can be reserved (no preload, ring
+ * full, no slot, no worker) the caller notifies in its own transaction.
+ *
+ * A wake-up that is lost with a crash, or a worker that failed, delays its
+ * step until the next poll; the events table is what counts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/async.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "notifier.h"
+#include "rules.h"
+#include "tasker_checkpoint.h"
+
+#define RING_ENTRIES	4096
+#define BATCH_ENTRIES	1024
+
+/* A worker without work leaves after so long, in milliseconds */
+#define IDLE_TIMEOUT	2000
+
+/* One that has not started after so long never will, in milliseconds */
+#define START_TIMEOUT	10000
+
+typedef struct Entry
+{
+	pg_uuid_t	step;
+	int64		sequence;
+	char		channel[NAMEDATALEN];
+} Entry;
+
+/* All fields are guarded by the one lock */
+typedef struct Slot
+{
+	Oid			database;		/* InvalidOid: free */
+	uint32		generation;		/* changes with each use of the slot */
+	Latch	   *latch;			/* the worker's; NULL until it runs */
+	TimestampTz started_at;		/* when it was asked for */
+	uint32		reserved;		/* entries promised to commits under way */
+	uint32		first;
+	uint32		used;
+	Entry		ring[RING_ENTRIES];
+} Slot;
+
+typedef struct Shared
+{
+	LWLock	   *lock;
+	Slot		slots[FLEXIBLE_ARRAY_MEMBER];
+} Shared;
+
+static Shared *shared = NULL;
+
+/* What this transaction has reserved */
+static struct
+{
+	Slot	   *slot;
+	uint32		generation;
+	size_t		n;				/* 0: nothing */
+}			reservation;
+
+/* Entries that this worker has taken and not yet notified */
+static size_t in_flight = 0;
+
+static shmem_request_hook_type previous_shmem_request = NULL;
+static shmem_startup_hook_type previous_shmem_startup = NULL;
+
+static Size
+shared_size(void)
+{
+	return add_size(offsetof(Shared, slots),
+					mul_size(tckpt_max_notifiers, sizeof(Slot)));
+}
+
+static void
+shmem_request(void)
+{
+	if (previous_shmem_request)
+		previous_shmem_request();
+	RequestAddinShmemSpace(shared_size());
+	RequestNamedLWLockTranche("tasker_checkpoint", 1);
+}
+
+static void
+shmem_startup(void)
+{
+	bool		found;
+
+	if (previous_shmem_startup)
+		previous_shmem_startup();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared = ShmemInitStruct("tasker_checkpoint", shared_size(), &found);
+	if (!found)
+	{
+		memset(shared, 0, shared_size());
+		shared->lock = &GetNamedLWLockTranche("tasker_checkpoint")->lock;
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+tckpt_notifier_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress ||
+		tckpt_max_notifiers == 0)
+		return;
+
+	previous_shmem_request = shmem_request_hook;
+	shmem_request_hook = shmem_request;
+	previous_shmem_startup = shmem_startup_hook;
+	shmem_startup_hook = shmem_startup;
+}
+
+/* Notifies in the current transaction. */
+void
+tckpt_notify_now(const char *channel, const pg_uuid_t *step, int64 sequence)
+{
+	char	   *name = tckpt_step_name(step);
+	char	   *payload = psprintf("{\"step_uuid\":\"%s\",\"sequence\":" INT64_FORMAT "}",
+								   name, sequence);
+
+	Async_Notify(channel, payload);
+	pfree(payload);
+	pfree(name);
+}
+
+static void
+log_lost(size_t n)
+{
+	if (n > 0)
+		ereport(LOG,
+				(errmsg("%zu wake-ups of tasker_checkpoint were lost", n),
+				 errdetail("Workers find these steps when they poll next.")));
+}
+
+/* Frees the slot; the caller has the lock.  Returns how many entries it had. */
+static uint32
+free_slot(Slot *slot)
+{
+	uint32		used = slot->used;
+
+	slot->database = InvalidOid;
+	slot->generation++;
+	slot->latch = NULL;
+	slot->reserved = 0;
+	slot->used = 0;
+	return used;
+}
+
+/*
+ * The slot of this database, or a free one, or NULL; the caller has the lock.
+ * "lost" counts the entries of one whose worker never came.
+ */
+static Slot *
+find_slot(uint32 *lost)
+{
+	Slot	   *free = NULL;
+
+	for (int i = 0; i < tckpt_max_notifiers; i++)
+	{
+		Slot	   *slot = &shared->slots[i];
+
+		if (slot->database != InvalidOid && slot->latch == NULL &&
+			TimestampDifferenceExceeds(slot->started_at, GetCurrentTimestamp(),
+									   START_TIMEOUT))
+			*lost += free_slot(slot);
+		if (slot->database == MyDatabaseId)
+			return slot;
+		if (slot->database == InvalidOid && free == NULL)
+			free = slot;
+	}
+	return free;
+}
+
+static bool
+start_worker(const Slot *slot, uint32 generation)
+{
+	BackgroundWorker worker = {0};
+
+	strlcpy(worker.bgw_name, "tasker_checkpoint notifier", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "tasker_checkpoint notifier", BGW_MAXLEN);
+	strlcpy(worker.bgw_library_name, "tasker_checkpoint", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "tckpt_notifier_main", sizeof(worker.bgw_function_name));
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_main_arg = Int32GetDatum((int32) (slot - shared->slots));
+	memcpy(worker.bgw_extra, &generation, sizeof(generation));
+	return RegisterDynamicBackgroundWorker(&worker, NULL);
+}
+
+/*
+ * Before commit: makes sure that so many wake-ups can be pushed after it.
+ * False if they can't; then the caller notifies in its transaction.
+ */
+bool
+tckpt_notifier_reserve(size_t n)
+{
+	Slot	   *slot;
+	uint32		lost = 0;
+	bool		is_new = false;
+
+	if (shared == NULL || n > RING_ENTRIES)
+		return false;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = find_slot(&lost);
+	if (slot != NULL && slot->database == InvalidOid)
+	{
+		slot->database = MyDatabaseId;
+		slot->started_at = GetCurrentTimestamp();
+		is_new = true;
+	}
+	if (slot != NULL && slot->used + slot->reserved + n <= RING_ENTRIES)
+	{
+		slot->reserved += n;
+		reservation.slot = slot;
+		reservation.generation = slot->generation;
+		reservation.n = n;
+	}
+	LWLockRelease(shared->lock);
+
+	log_lost(lost);
+	if (is_new && !start_worker(slot, reservation.generation))
+	{
+		LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+		if (slot->generation == reservation.generation)
+			(void) free_slot(slot);
+		LWLockRelease(shared->lock);
+		reservation.n = 0;
+	}
+	return reservation.n > 0;
+}
+
+/*
+ * Takes back what is still reserved; the caller has the lock.  NULL if the
+ * slot has changed hands since.
+ */
+static Slot *
+end_reservation(void)
+{
+	Slot	   *slot = reservation.slot;
+
+	if (slot->generation != reservation.generation)
+		slot = NULL;
+	else
+		slot->reserved -= reservation.n;
+	reservation.n = 0;
+	return slot;
+}
+
+/* After commit: hands the reserved wake-ups to the worker.  Cannot fail. */
+void
+tckpt_notifier_push(const TckptWakeup *wakeups, size_t n)
+{
+	Slot	   *slot;
+
+	if (reservation.n == 0)
+		return;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = end_reservation();
+	if (slot != NULL)
+	{
+		for (size_t i = 0; i < n; i++)
+		{
+			Entry	   *entry = &slot->ring[(slot->first + slot->used) % RING_ENTRIES];
+
+			entry->step = wakeups[i].step;
+			entry->sequence = wakeups[i].sequence;
+			strlcpy(entry->channel, tckpt_notify_channel, NAMEDATALEN);
+			slot->used++;
+		}
+		if (slot->latch != NULL)
+			SetLatch(slot->latch);
+	}
+	LWLockRelease(shared->lock);
+}
+
+/* After an abort. */
+void
+tckpt_notifier_release(void)
+{
+	if (reservation.n == 0)
+		return;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	(void) end_reservation();
+	LWLockRelease(shared->lock);
+}
+
+/* The worker's own slot, if it still is; the caller has the lock. */
+static Slot *
+own_slot(Datum arg)
+{
+	Slot	   *slot = &shared->slots[DatumGetInt32(arg)];
+	uint32		generation;
+
+	memcpy(&generation, MyBgworkerEntry->bgw_extra, sizeof(generation));
+	return slot->generation == generation ? slot : NULL;
+}
+
+static void
+worker_exit(int code, Datum arg)
+{
+	Slot	   *slot;
+	size_t		lost = in_flight;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = own_slot(arg);
+	if (slot != NULL)
+		lost += free_slot(slot);
+	LWLockRelease(shared->lock);
+	log_lost(lost);
+}
+
+/* Takes what is there, up to a batch. */
+static size_t
+take_entries(Datum arg, Entry *entries)
+{
+	Slot	   *slot;
+	size_t		n = 0;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = own_slot(arg);
+	while (slot != NULL && slot->used > 0 && n < BATCH_ENTRIES)
+	{
+		entries[n++] = slot->ring[slot->first];
+		slot->first = (slot->first + 1) % RING_ENTRIES;
+		slot->used--;
+	}
+	in_flight = n;
+	LWLockRelease(shared->lock);
+	return n;
+}
+
+static void
+notify_entries(const Entry *entries, size_t n)
+{
+	pgstat_report_activity(STATE_RUNNING, "notifying");
+	StartTransactionCommand();
+	for (size_t i = 0; i < n; i++)
+		tckpt_notify_now(entries[i].channel, &entries[i].step, entries[i].sequence);
+	CommitTransactionCommand();
+	in_flight = 0;
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/* Whether the worker may leave; if so, the slot is free and it must. */
+static bool
+leave_if_idle(Datum arg)
+{
+	Slot	   *slot;
+	bool		leave;
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = own_slot(arg);
+	leave = slot == NULL || (slot->used == 0 && slot->reserved == 0);
+	if (leave && slot != NULL)
+		(void) free_slot(slot);
+	LWLockRelease(shared->lock);
+	return leave;
+}
+
+/* The worker of a slot, whose number is the argument. */
+void
+tckpt_notifier_main(Datum arg)
+{
+	Slot	   *slot;
+	Oid			database = InvalidOid;
+	Entry	   *entries = palloc(BATCH_ENTRIES * sizeof(Entry));
+
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+
+	before_shmem_exit(worker_exit, arg);
+	LWLockAcquire(shared->lock, LW_SHARED);
+	slot = own_slot(arg);
+	if (slot != NULL)
+		database = slot->database;
+	LWLockRelease(shared->lock);
+	if (database == InvalidOid)
+		proc_exit(0);
+
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_OVERRIDE);
+
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	slot = own_slot(arg);
+	if (slot != NULL)
+		slot->latch = MyLatch;
+	LWLockRelease(shared->lock);
+
+	for (;;)
+	{
+		size_t		n = take_entries(arg, entries);
+		int			events;
+
+		CHECK_FOR_INTERRUPTS();
+		if (n > 0)
+		{
+			notify_entries(entries, n);
+			continue;
+		}
+
+		events = WaitLatch(MyLatch,
+						   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						   IDLE_TIMEOUT, tckpt_wait_event("TaskerCheckpointNotifierMain"));
+		ResetLatch(MyLatch);
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		if ((events & WL_TIMEOUT) && leave_if_idle(arg))
+			proc_exit(0);
+	}
+}
