@@ -16,7 +16,8 @@
  * Before commit a count of entries is reserved, no position: a commit that
  * waits for a standby must not hold up the others' entries.  After commit
  * nothing here can fail.  Where nothing can be reserved (no preload, ring
- * full, no slot, no worker) the caller notifies in its own transaction.
+ * full, no slot, no worker or one that is still starting) the caller notifies
+ * in its own transaction, so that no wake-up depends on a worker's start.
  *
  * A wake-up that is lost with a crash, or a worker that failed, delays its
  * step until the next poll; the events table is what counts.
@@ -50,7 +51,7 @@
 /* A worker without work leaves after so long, in milliseconds */
 #define IDLE_TIMEOUT	2000
 
-/* One that has not started after so long never will, in milliseconds */
+/* Without a worker after so long another is asked for, in milliseconds */
 #define START_TIMEOUT	10000
 
 typedef struct Entry
@@ -160,30 +161,30 @@ log_lost(size_t n)
 {
 	if (n > 0)
 		ereport(LOG,
-				(errmsg("%zu wake-ups of tasker_checkpoint were lost", n),
+				(errmsg("up to %zu wake-ups of tasker_checkpoint were lost", n),
 				 errdetail("Workers find these steps when they poll next.")));
 }
 
-/* Frees the slot; the caller has the lock.  Returns how many entries it had. */
-static uint32
+/*
+ * Frees the slot; the caller has the lock.  Returns how many entries it had,
+ * with those of commits that are under way.
+ */
+static size_t
 free_slot(Slot *slot)
 {
-	uint32		used = slot->used;
+	size_t		lost = (size_t) slot->used + slot->reserved;
 
 	slot->database = InvalidOid;
 	slot->generation++;
 	slot->latch = NULL;
 	slot->reserved = 0;
 	slot->used = 0;
-	return used;
+	return lost;
 }
 
-/*
- * The slot of this database, or a free one, or NULL; the caller has the lock.
- * "lost" counts the entries of one whose worker never came.
- */
+/* The slot of this database, or a free one, or NULL; the caller has the lock. */
 static Slot *
-find_slot(uint32 *lost)
+find_slot(void)
 {
 	Slot	   *free = NULL;
 
@@ -191,10 +192,11 @@ find_slot(uint32 *lost)
 	{
 		Slot	   *slot = &shared->slots[i];
 
+		/* its worker never came, and nothing was reserved without one */
 		if (slot->database != InvalidOid && slot->latch == NULL &&
 			TimestampDifferenceExceeds(slot->started_at, GetCurrentTimestamp(),
 									   START_TIMEOUT))
-			*lost += free_slot(slot);
+			(void) free_slot(slot);
 		if (slot->database == MyDatabaseId)
 			return slot;
 		if (slot->database == InvalidOid && free == NULL)
@@ -203,7 +205,8 @@ find_slot(uint32 *lost)
 	return free;
 }
 
-static bool
+/* If it does not start, the slot is taken for another try in a while. */
+static void
 start_worker(const Slot *slot, uint32 generation)
 {
 	BackgroundWorker worker = {0};
@@ -217,7 +220,7 @@ start_worker(const Slot *slot, uint32 generation)
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_main_arg = Int32GetDatum((int32) (slot - shared->slots));
 	memcpy(worker.bgw_extra, &generation, sizeof(generation));
-	return RegisterDynamicBackgroundWorker(&worker, NULL);
+	(void) RegisterDynamicBackgroundWorker(&worker, NULL);
 }
 
 /*
@@ -228,21 +231,23 @@ bool
 tckpt_notifier_reserve(size_t n)
 {
 	Slot	   *slot;
-	uint32		lost = 0;
+	uint32		generation = 0;
 	bool		is_new = false;
 
 	if (shared == NULL || n > RING_ENTRIES)
 		return false;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	slot = find_slot(&lost);
+	slot = find_slot();
 	if (slot != NULL && slot->database == InvalidOid)
 	{
 		slot->database = MyDatabaseId;
 		slot->started_at = GetCurrentTimestamp();
+		generation = slot->generation;
 		is_new = true;
 	}
-	if (slot != NULL && slot->used + slot->reserved + n <= RING_ENTRIES)
+	else if (slot != NULL && slot->latch != NULL &&
+			 slot->used + slot->reserved + n <= RING_ENTRIES)
 	{
 		slot->reserved += n;
 		reservation.slot = slot;
@@ -251,15 +256,8 @@ tckpt_notifier_reserve(size_t n)
 	}
 	LWLockRelease(shared->lock);
 
-	log_lost(lost);
-	if (is_new && !start_worker(slot, reservation.generation))
-	{
-		LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-		if (slot->generation == reservation.generation)
-			(void) free_slot(slot);
-		LWLockRelease(shared->lock);
-		reservation.n = 0;
-	}
+	if (is_new)
+		start_worker(slot, generation);
 	return reservation.n > 0;
 }
 
@@ -280,7 +278,10 @@ end_reservation(void)
 	return slot;
 }
 
-/* After commit: hands the reserved wake-ups to the worker.  Cannot fail. */
+/*
+ * After commit: hands the reserved wake-ups to the worker, and no others, which
+ * a later pre-commit callback may have asked for.  Cannot fail.
+ */
 void
 tckpt_notifier_push(const TckptWakeup *wakeups, size_t n)
 {
@@ -289,6 +290,7 @@ tckpt_notifier_push(const TckptWakeup *wakeups, size_t n)
 	if (reservation.n == 0)
 		return;
 
+	n = Min(n, reservation.n);
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	slot = end_reservation();
 	if (slot != NULL)
@@ -302,8 +304,7 @@ tckpt_notifier_push(const TckptWakeup *wakeups, size_t n)
 			strlcpy(entry->channel, tckpt_notify_channel, NAMEDATALEN);
 			slot->used++;
 		}
-		if (slot->latch != NULL)
-			SetLatch(slot->latch);
+		SetLatch(slot->latch);
 	}
 	LWLockRelease(shared->lock);
 }
