@@ -415,8 +415,13 @@ tckpt_notifier_main(Datum arg)
 	if (database == InvalidOid)
 		proc_exit(0);
 
-	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, 0);
+	/* sessions that are there go on where new ones are refused */
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid,
+											  BGWORKER_BYPASS_ALLOWCONN);
+
+	/* whatever the database is set to */
 	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	slot = own_slot(arg);
