@@ -369,12 +369,14 @@ take_entries(Datum arg, Entry *entries)
 static void
 notify_entries(const Entry *entries, size_t n)
 {
+	SetCurrentStatementStartTimestamp();
 	pgstat_report_activity(STATE_RUNNING, "notifying");
 	StartTransactionCommand();
 	for (size_t i = 0; i < n; i++)
 		tckpt_notify_now(entries[i].channel, &entries[i].step, entries[i].sequence);
 	CommitTransactionCommand();
 	in_flight = 0;
+	pgstat_report_stat(false);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
@@ -401,6 +403,7 @@ tckpt_notifier_main(Datum arg)
 	Slot	   *slot;
 	Oid			database = InvalidOid;
 	Entry	   *entries = palloc(BATCH_ENTRIES * sizeof(Entry));
+	uint32		wait_event = tckpt_wait_event("TaskerCheckpointNotifierMain");
 
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -431,10 +434,17 @@ tckpt_notifier_main(Datum arg)
 
 	for (;;)
 	{
-		size_t		n = take_entries(arg, entries);
+		size_t		n;
 		int			events;
 
 		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+
+		n = take_entries(arg, entries);
 		if (n > 0)
 		{
 			notify_entries(entries, n);
@@ -443,13 +453,8 @@ tckpt_notifier_main(Datum arg)
 
 		events = WaitLatch(MyLatch,
 						   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						   IDLE_TIMEOUT, tckpt_wait_event("TaskerCheckpointNotifierMain"));
+						   IDLE_TIMEOUT, wait_event);
 		ResetLatch(MyLatch);
-		if (ConfigReloadPending)
-		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-		}
 		if ((events & WL_TIMEOUT) && leave_if_idle(arg))
 			proc_exit(0);
 	}
