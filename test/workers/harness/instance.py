@@ -57,8 +57,9 @@ def bindir() -> Path:
 class Instance:
     """A server in a directory of its own, removed in the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: str = "") -> None:
         self._bindir = bindir()
+        self._settings = settings
         # a server refuses root
         self._as_user: dict[str, Any] = {}
         self.directory = Path(
@@ -161,6 +162,7 @@ class Instance:
         )  # fmt: skip
         with open(self._data / "postgresql.conf", "a") as conf:
             conf.write(SETTINGS.format(directory=self.directory, port=PORT))
+            conf.write(self._settings)
         self._pg_ctl("start")
         with psycopg.connect(
             self.conninfo("postgres"), autocommit=True

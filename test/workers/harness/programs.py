@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,10 +63,13 @@ def prepare(name: str, directory: Path) -> Language:
 
 
 _started: list[subprocess.Popen[bytes]] = []
+_starting = threading.Lock()
 
 
 def end_all() -> None:
-    """Kill all worker programs that still run."""
+    """Kill all worker programs that still run, and let none start."""
+    # not released: whoever wants to start one now is to wait for the end
+    _starting.acquire()
     for process in _started:
         process.kill()
         process.wait()
@@ -97,7 +101,7 @@ class Program:
             command.append("--poll-only")
         if exit_when_idle is not None:
             command += ["--exit-when-idle", f"{exit_when_idle:g}"]
-        with open(log, "ab") as stderr:
+        with open(log, "ab") as stderr, _starting:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -105,7 +109,7 @@ class Program:
                 stderr=stderr,
                 env=ENVIRONMENT,
             )
-        _started.append(self._process)
+            _started.append(self._process)
 
     def freeze(self) -> None:
         """Stop it, as a long pause of its machine would."""

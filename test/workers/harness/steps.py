@@ -12,6 +12,9 @@ from psycopg.rows import dict_row
 from .report import wait_until
 
 
+SILENCE = "100 ms"
+
+
 @dataclass(frozen=True)
 class Step:
     """A step that was made, and what was asked for."""
@@ -130,6 +133,19 @@ class Steps:
         """Wait until the worker has the step."""
         wait_until(
             lambda: self.claimed_by(step) == worker, f"{worker} has the step"
+        )
+
+    def await_silence(self) -> None:
+        """Wait until no worker has asked anything for a while."""
+        wait_until(
+            lambda: self.value(
+                "SELECT max(state_change) < clock_timestamp() - %s::interval"
+                " FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid()"
+                " AND backend_type = 'client backend'",
+                SILENCE,
+            ),
+            "the workers are idle",
         )
 
     def unsettled(self) -> int:
