@@ -73,9 +73,13 @@ bool
 tckpt_dispatch_admit(TckptCall *call)
 {
 	const TckptReceipt *receipt;
+	MemoryContext oldcontext;
 
+	/* the guard's own context ends with its row */
+	oldcontext = MemoryContextSwitchTo(call->context);
 	call->has_row = tckpt_event_find(call->function, TCKPT_BY_STEP,
 									 &call->step, &call->event);
+	MemoryContextSwitchTo(oldcontext);
 	if (call->kind == TCKPT_CALL_REWIND)
 		return true;
 	if (call->event_id == NULL)

@@ -32,6 +32,7 @@ typedef struct TckptCall
 	const pg_uuid_t *event_id;	/* what the caller passed; NULL: unfenced */
 	int64		digest;			/* of cursor, items and results */
 	bool		quiet;			/* superseded is an answer, not an error */
+	MemoryContext context;		/* where the answer is to live */
 
 	/* the answer */
 	bool		guarded;		/* the guard came to a decision */

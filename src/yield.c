@@ -44,6 +44,7 @@ tckpt_write_checkpoint(FunctionCallInfo fcinfo, TckptCall *call,
 	TckptSteps *steps;
 
 	call->function = fcinfo->flinfo->fn_oid;
+	call->context = CurrentMemoryContext;
 	call->digest = (int64) hash_bytes_extended((const unsigned char *) &parts->root,
 											   VARSIZE(parts) - VARHDRSZ, 0);
 	steps = tckpt_attached_open(call->function, RowExclusiveLock);
