@@ -203,22 +203,34 @@ statement_plan(Oid namespace, Statement statement)
 	return plans[statement];
 }
 
-/* The owner of the table. */
+/* The owner of the table, under whose identity no code of others may run. */
 static Oid
 events_owner(Oid namespace)
 {
 	HeapTuple	tuple = SearchSysCache2(RELNAMENSP,
 										CStringGetDatum(EVENTS_TABLE),
 										ObjectIdGetDatum(namespace));
+	Form_pg_class form;
 	Oid			owner;
+	bool		has_code;
 
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table \"%s\" does not exist", EVENTS_TABLE),
 				 errhint("Create the extension again.")));
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	owner = form->relowner;
+	has_code = form->relhastriggers || form->relhasrules || form->relrowsecurity;
 	ReleaseSysCache(tuple);
+
+	if (has_code)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" must have no trigger, rule or row security",
+						EVENTS_TABLE),
+				 errdetail("It would run with the rights of the table's owner."),
+				 errhint("Drop it, VACUUM the table, and revoke what was granted on it.")));
 	return owner;
 }
 

@@ -60,9 +60,13 @@ append_reset_columns(StringInfo sql, const TckptSteps *steps)
 	for (int i = 0; i < (int) lengthof(columns); i++)
 	{
 		bool		flag = i < 2;
+		AttrNumber	attno = get_attnum(relid, columns[i]);
 
+		/* not what key or checkpoint may have been renamed to */
+		if (attno == steps->trigger.key || attno == steps->trigger.checkpoint)
+			continue;
 		if (flag ? tckpt_column_of_type(relid, columns[i], BOOLOID) != InvalidAttrNumber
-			: get_attnum(relid, columns[i]) != InvalidAttrNumber)
+			: attno != InvalidAttrNumber)
 			appendStringInfo(sql, "%s%s = %s", sql->len > 0 ? ", " : "",
 							 columns[i], flag ? "false" : "NULL");
 	}
