@@ -22,6 +22,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -239,7 +240,8 @@ load_steps(const TckptTrigger *trigger)
 	MemoryContext oldcontext;
 	TckptSteps *steps;
 
-	context = AllocSetContextCreate(CacheMemoryContext,
+	/* kept only once it is complete */
+	context = AllocSetContextCreate(CurrentMemoryContext,
 									"tasker_checkpoint steps table",
 									ALLOCSET_SMALL_SIZES);
 	oldcontext = MemoryContextSwitchTo(context);
@@ -255,6 +257,7 @@ load_steps(const TckptTrigger *trigger)
 	steps->processed = tckpt_column_of_type(trigger->relid, "processed", BOOLOID);
 	steps->updated_at = updated_at_type(trigger->relid);
 	MemoryContextSwitchTo(oldcontext);
+	MemoryContextSetParent(context, CacheMemoryContext);
 	return steps;
 }
 
@@ -280,6 +283,7 @@ tckpt_attached_open(Oid function, LOCKMODE lockmode)
 		TckptTrigger trigger;
 		uint64		seen = changes;
 
+		CHECK_FOR_INTERRUPTS();
 		if (known && confirmed_at == seen)
 			trigger = current->trigger;
 		else if (!find_trigger(function, &trigger))

@@ -14,6 +14,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -31,8 +32,8 @@
 /* Events of gone and processed steps that one claim removes */
 #define MAX_REMOVED			100
 
-/* Events looked at together when row security hides steps */
-#define ROW_SECURITY_BATCH	64
+/* Events looked at together before any of them is locked */
+#define UNLOCKED_BATCH	64
 
 /* tasker_checkpoint_delivery */
 #define DELIVERY_COLUMNS	8
@@ -225,9 +226,16 @@ is_claimable(const TckptEvent *event, TimestampTz now)
 }
 
 /*
- * Under row security an event is locked only once its step was seen, lest a
- * worker block the others' steps, which it passes over.
+ * Whether an event is locked only once its step was seen: under row security,
+ * lest a worker block the others' steps, which it passes over; and when enough
+ * were removed, lest it lock all that is left to remove.
  */
+static bool
+must_see_first(const Claim *claim)
+{
+	return claim->row_security || claim->removed >= MAX_REMOVED;
+}
+
 static bool
 see_and_lock(Claim *claim, TimestampTz now, TckptEvent *event)
 {
@@ -244,32 +252,47 @@ static void
 claim_oldest(Claim *claim)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context;
 	TckptEvent	after;
 	bool		first = true;
+	bool		more = true;
 
-	while (claim->delivered < claim->wanted)
+	/* reset after each batch, and its child after each step */
+	context = AllocSetContextCreate(caller, "tasker_checkpoint claim",
+									ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(context);
+	while (more && claim->delivered < claim->wanted)
 	{
+		MemoryContext step_context;
 		TckptEvent *events;
 		int			limit = claim->wanted - claim->delivered;
+		bool		see_first = must_see_first(claim);
 		int			n;
 
-		/* many may be passed over; none of them is locked yet */
-		if (claim->row_security)
-			limit = Max(limit, ROW_SECURITY_BATCH);
+		if (see_first)
+			limit = Max(limit, UNLOCKED_BATCH);
 		n = tckpt_event_candidates(claim->function, now, first ? NULL : &after,
-								   limit, !claim->row_security, &events);
+								   limit, !see_first, &events);
+		step_context = AllocSetContextCreate(context, "tasker_checkpoint claimed step",
+											 ALLOCSET_DEFAULT_SIZES);
 
+		MemoryContextSwitchTo(step_context);
 		for (int i = 0; i < n && claim->delivered < claim->wanted; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
 			after = events[i];
-			if (!claim->row_security || see_and_lock(claim, now, &events[i]))
+			if (!see_first || see_and_lock(claim, now, &events[i]))
 				try_deliver(claim, &events[i]);
+			MemoryContextReset(step_context);
 		}
-		if (n < limit)
-			break;
+		MemoryContextSwitchTo(context);
+		MemoryContextReset(context);
+		more = n == limit;
 		first = false;
 	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_claim);

@@ -27,6 +27,14 @@
 	PG_MODULE_MAGIC
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define tckpt_owns_table(relid, role) \
+	object_ownercheck(RelationRelationId, relid, role)
+#else
+#define tckpt_owns_table(relid, role) \
+	pg_class_ownercheck(relid, role)
+#endif
+
 /* A wait event of our own, where the server has such */
 #if PG_VERSION_NUM >= 170000
 #define tckpt_wait_event(name)	WaitEventExtensionNew(name)

@@ -12,7 +12,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "dispatch.h"
@@ -47,6 +50,12 @@ tasker_checkpoint_detach(PG_FUNCTION_ARGS)
 	int64		events;
 
 	PreventCommandIfReadOnly("tasker_checkpoint_detach()");
+
+	/* before anybody has to wait for a lock that leads to nothing */
+	relid = tckpt_attached_find(function);
+	if (OidIsValid(relid) && !tckpt_owns_table(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
+
 	steps = tckpt_attached_open(function, AccessExclusiveLock);
 	relid = steps->trigger.relid;
 	tckpt_steps_drop_guard(steps);

@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -25,6 +26,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -255,14 +257,17 @@ require_index_scans(void)
 
 /*
  * Runs a statement as the table's owner, inside SPI_connect.  An error resets
- * user and settings as it ends the (sub)transaction.  Returns the rows found or
+ * user and settings as it ends the (sub)transaction.  "newest" also sees what
+ * was committed after the transaction's snapshot.  Returns the rows found or
  * changed.
  */
 static uint64
-execute(Oid function, Statement statement, Datum *values, const char *nulls)
+execute_as_owner(Oid function, Statement statement, Datum *values,
+				 const char *nulls, bool newest)
 {
 	Oid			namespace = get_func_namespace(function);
 	Oid			owner = events_owner(namespace);
+	SPIPlanPtr	plan;
 	Oid			user;
 	int			security;
 	int			nestlevel;
@@ -271,14 +276,40 @@ execute(Oid function, Statement statement, Datum *values, const char *nulls)
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(owner, security | SECURITY_LOCAL_USERID_CHANGE);
 	nestlevel = require_index_scans();
-	rc = SPI_execute_plan(statement_plan(namespace, statement), values, nulls,
-						  false, 0);
+	plan = statement_plan(namespace, statement);
+	if (newest)
+		rc = SPI_execute_snapshot(plan, values, nulls, GetLatestSnapshot(),
+								  InvalidSnapshot, false, false, 0);
+	else
+		rc = SPI_execute_plan(plan, values, nulls, false, 0);
 	AtEOXact_GUC(true, nestlevel);
 	SetUserIdAndSecContext(user, security);
 
 	if (rc < 0)
 		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(rc));
 	return SPI_processed;
+}
+
+static uint64
+execute(Oid function, Statement statement, Datum *values, const char *nulls)
+{
+	return execute_as_owner(function, statement, values, nulls, false);
+}
+
+/*
+ * Under REPEATABLE READ a row may be there that the transaction's snapshot does
+ * not have yet.  The fence must not take that for none, no more than core does
+ * where it checks a foreign key: raises 40001.
+ */
+static void
+require_none_newer(Oid function, Statement statement, Datum *values)
+{
+	if (IsolationUsesXactSnapshot() &&
+		execute_as_owner(function, statement, values, NULL, true) > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update"),
+				 errhint("Run the transaction again.")));
 }
 
 static void
@@ -394,7 +425,8 @@ write_event(Oid function, Statement statement, const TckptEvent *event)
 /*
  * Finds a row by its step or its current event, and locks it until the
  * transaction ends, unless the lookup says otherwise.  Without one the result
- * is false, and "event" an empty row.
+ * is false, and "event" an empty row.  Raises 40001 where the transaction's
+ * snapshot is too old to say.
  */
 bool
 tckpt_event_find(Oid function, TckptLookup lookup, const pg_uuid_t *id,
@@ -409,7 +441,10 @@ tckpt_event_find(Oid function, TckptLookup lookup, const pg_uuid_t *id,
 	if (found)
 		read_event(0, caller, event);
 	else
+	{
+		require_none_newer(function, (Statement) lookup, values);
 		memset(event, 0, sizeof(*event));
+	}
 	SPI_finish();
 	return found;
 }
@@ -476,7 +511,7 @@ tckpt_event_delete_all(Oid function)
 	int64		count;
 
 	SPI_connect();
-	count = (int64) execute(function, STATEMENT_DELETE_ALL, NULL, NULL);
+	count = (int64) execute_as_owner(function, STATEMENT_DELETE_ALL, NULL, NULL, true);
 	SPI_finish();
 	return count;
 }

@@ -46,7 +46,7 @@ tckpt_steps_has_row_security(const TckptSteps *steps)
 
 /*
  * The columns that a retry sets, as Tasker's own does; what the table lacks
- * is left out.
+ * or generates is left out.
  */
 static void
 append_reset_columns(StringInfo sql, const TckptSteps *steps)
@@ -62,11 +62,12 @@ append_reset_columns(StringInfo sql, const TckptSteps *steps)
 		bool		flag = i < 2;
 		AttrNumber	attno = get_attnum(relid, columns[i]);
 
+		if (attno == InvalidAttrNumber || get_attgenerated(relid, attno) != '\0')
+			continue;
 		/* not what key or checkpoint may have been renamed to */
 		if (attno == steps->trigger.key || attno == steps->trigger.checkpoint)
 			continue;
-		if (flag ? tckpt_column_of_type(relid, columns[i], BOOLOID) != InvalidAttrNumber
-			: attno != InvalidAttrNumber)
+		if (!flag || get_atttype(relid, attno) == BOOLOID)
 			appendStringInfo(sql, "%s%s = %s", sql->len > 0 ? ", " : "",
 							 columns[i], flag ? "false" : "NULL");
 	}
