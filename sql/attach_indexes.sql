@@ -110,6 +110,14 @@ RESET client_min_messages;
 SELECT count(*) FROM pg_index WHERE indrelid = 'jobs_of_a_name_that_is_almost_as_long_as_a_name_can_be_here'::regclass
 AND indpred IS NOT NULL;
 
+-- so it is with one whose characters take several bytes
+SELECT tasker_checkpoint_detach();
+SET client_min_messages = warning;
+CREATE TABLE ééééééééééééééééééééééééééééééé (id uuid PRIMARY KEY);
+SELECT tasker_checkpoint_attach('ééééééééééééééééééééééééééééééé', 'id', true) IS NOT NULL AS attached;
+RESET client_min_messages;
+SELECT count(*), min(octet_length(relname)), max(octet_length(relname)) FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = tasker_checkpoint_table() AND indpred IS NOT NULL;
+
 RESET ROLE;
 SET client_min_messages = error;
 DROP EXTENSION tasker_checkpoint;

@@ -96,6 +96,29 @@ SELECT tasker_checkpoint_reset_for_retry(:'s1', true);
 SELECT tasker_checkpoint_exists(:'s1');
 SELECT tasker_checkpoint_reset_for_retry(:'missing'); -- fail
 
+-- columns that are generated, and a checkpoint that has the name of a column to be reset
+RESET ROLE;
+SELECT tasker_checkpoint_detach();
+DROP TABLE steps;
+CREATE TABLE steps (workflow_step_uuid uuid PRIMARY KEY, state text, in_process boolean DEFAULT true,
+	processed boolean GENERATED ALWAYS AS (state = 'done') STORED, results text GENERATED ALWAYS AS (state || '!') STORED);
+SELECT tasker_checkpoint_attach('steps');
+GRANT SELECT, UPDATE ON steps TO regress_tckpt_operator;
+INSERT INTO steps VALUES (:'s1', 'failed');
+SET ROLE regress_tckpt_operator;
+SELECT sequence FROM tasker_checkpoint_yield(:'s1', '1', 1);
+SELECT tasker_checkpoint_reset_for_retry(:'s1');
+SELECT in_process, processed, results, tasker_checkpoint_cursor(:'s1') FROM steps;
+RESET ROLE;
+ALTER TABLE steps DROP COLUMN results;
+ALTER TABLE steps RENAME checkpoint TO results;
+UPDATE steps SET in_process = true;
+SET ROLE regress_tckpt_operator;
+SELECT tasker_checkpoint_reset_for_retry(:'s1');
+SELECT in_process, tasker_checkpoint_cursor(:'s1') FROM steps;
+SELECT tasker_checkpoint_reset_for_retry(:'s1', true);
+SELECT in_process, tasker_checkpoint_exists(:'s1') FROM steps;
+
 RESET ROLE;
 DROP EXTENSION tasker_checkpoint;
 DROP TABLE steps, kept;

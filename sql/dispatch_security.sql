@@ -159,16 +159,46 @@ EXCEPTION WHEN SQLSTATE 'TC002' THEN
 END
 $$;
 
--- a table whose owner is another: functions act as that one
 RESET ROLE;
 ALTER TABLE steps DISABLE ROW LEVEL SECURITY;
 DROP TRIGGER who ON steps;
-ALTER TABLE tasker_checkpoint_events OWNER TO regress_tckpt_operator;
+
+-- a trigger, a rule or a policy on the table of events would run as its owner: nothing is done while there is one
+CREATE FUNCTION regress_tckpt.fired() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''fired as %'', current_user; END';
+CREATE TRIGGER fired BEFORE INSERT OR UPDATE OR DELETE ON public.tasker_checkpoint_events FOR EACH ROW EXECUTE FUNCTION regress_tckpt.fired();
+SET ROLE regress_tckpt_worker;
+SELECT tasker_checkpoint_dispatch(:'s1'); -- fail
+SELECT sequence FROM tasker_checkpoint_yield(:'s1', '6', 6); -- fail
+SELECT * FROM tasker_checkpoint_claim('one'); -- fail
+RESET ROLE;
+DROP TRIGGER fired ON public.tasker_checkpoint_events;
+-- the catalog keeps the mark of a trigger that was dropped until the table is vacuumed
+VACUUM public.tasker_checkpoint_events;
+CREATE RULE fired AS ON INSERT TO public.tasker_checkpoint_events DO ALSO NOTIFY fired;
+SET ROLE regress_tckpt_worker;
+SELECT sequence FROM tasker_checkpoint_yield(:'s1', '6', 6); -- fail
+RESET ROLE;
+DROP RULE fired ON public.tasker_checkpoint_events;
+VACUUM public.tasker_checkpoint_events;
+ALTER TABLE public.tasker_checkpoint_events ENABLE ROW LEVEL SECURITY;
+SET ROLE regress_tckpt_worker;
+SELECT sequence FROM tasker_checkpoint_yield(:'s1', '6', 6); -- fail
+RESET ROLE;
+ALTER TABLE public.tasker_checkpoint_events DISABLE ROW LEVEL SECURITY;
+SET ROLE regress_tckpt_worker;
+SELECT tasker_checkpoint_cursor(:'s1');
+SELECT sequence FROM tasker_checkpoint_yield(:'s1', '6', 6);
+SELECT event_id AS claimed FROM tasker_checkpoint_claim('one', step_uuid => :'s1') \gset
+SELECT tasker_checkpoint_complete(:'claimed');
+
+-- a table whose owner is another: functions act as that one
+RESET ROLE;
+ALTER TABLE public.tasker_checkpoint_events OWNER TO regress_tckpt_operator;
 SET ROLE regress_tckpt_worker;
 SELECT tasker_checkpoint_dispatch(:'s1') IS NOT NULL AS dispatched;
 SELECT count(*) FROM tasker_checkpoint_claim('one');
 RESET ROLE;
-ALTER TABLE tasker_checkpoint_events OWNER TO CURRENT_USER;
+ALTER TABLE public.tasker_checkpoint_events OWNER TO CURRENT_USER;
 
 -- a SECURITY DEFINER function's owner is the caller, not who called that
 CREATE FUNCTION regress_tckpt.claim_as_owner() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS
@@ -180,6 +210,20 @@ SELECT tasker_checkpoint_dispatch(:'s2') IS NOT NULL AS dispatched;
 SET ROLE regress_tckpt_reader;
 SELECT regress_tckpt.claim_as_owner();
 SELECT current_user;
+
+-- default privileges, of who creates the extension, do not open the table
+RESET ROLE;
+SET client_min_messages = error;
+DROP EXTENSION tasker_checkpoint;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC, regress_tckpt_reader;
+CREATE EXTENSION tasker_checkpoint;
+ALTER DEFAULT PRIVILEGES REVOKE ALL ON TABLES FROM PUBLIC, regress_tckpt_reader;
+RESET client_min_messages;
+SELECT has_table_privilege('public', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') AS public,
+	has_table_privilege('regress_tckpt_reader', oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') AS reader
+FROM pg_class WHERE oid = 'public.tasker_checkpoint_events'::regclass;
+SET ROLE regress_tckpt_reader;
+SELECT event_id FROM public.tasker_checkpoint_events; -- fail
 
 RESET ROLE;
 SET client_min_messages = error;

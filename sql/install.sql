@@ -114,6 +114,14 @@ CREATE EXTENSION tasker_checkpoint;
 SHOW client_min_messages;
 DROP EXTENSION tasker_checkpoint;
 
+-- the table of another role
+CREATE ROLE regress_tckpt_owner;
+ALTER TABLE tasker_workflow_steps OWNER TO regress_tckpt_owner;
+CREATE EXTENSION tasker_checkpoint;
+DROP EXTENSION tasker_checkpoint;
+ALTER TABLE tasker_workflow_steps OWNER TO CURRENT_USER;
+DROP ROLE regress_tckpt_owner;
+
 -- in a transaction that is rolled back
 BEGIN;
 CREATE EXTENSION tasker_checkpoint;

@@ -152,6 +152,20 @@ RESET ROLE;
 DELETE FROM steps;
 SET ROLE regress_tckpt_worker;
 SELECT tasker_checkpoint_heartbeat(:'claimed'), tasker_checkpoint_complete(:'claimed'), tasker_checkpoint_release(:'other');
+
+-- a name as long as it can be survives what is written under the claim
+RESET ROLE;
+INSERT INTO steps VALUES (:'s1');
+SET ROLE regress_tckpt_worker;
+SELECT tasker_checkpoint_complete(tasker_checkpoint_dispatch(:'s1'));
+SELECT tasker_checkpoint_dispatch(:'s1') IS NOT NULL AS dispatched;
+SELECT event_id AS claimed FROM tasker_checkpoint_claim(repeat('w', 200), step_uuid => :'s1') \gset
+SELECT max(tasker_checkpoint_save(:'s1', to_jsonb(repeat('c', 1000 + n)), n, to_jsonb(repeat('r', 10000)), :'claimed')::text) IS NOT NULL AS saved
+FROM generate_series(1, 50) n;
+SELECT tasker_checkpoint_heartbeat(:'claimed');
+SELECT worker = repeat('w', 200) AS whole, live, sequence FROM events WHERE step = '1';
+SELECT tasker_checkpoint_complete(:'claimed');
+
 RESET ROLE;
 SELECT tasker_checkpoint_detach();
 SET ROLE regress_tckpt_worker;

@@ -135,6 +135,21 @@ COMMENT ON COLUMN tasker_checkpoint_events.save_sequence IS 'its receipt''s sequ
 -- a dump carries dispatched steps, and a restore goes on with them
 SELECT pg_catalog.pg_extension_config_dump('tasker_checkpoint_events', '');
 
+-- whoever can read an event's id can write its step: nothing by default privileges
+DO $revoke$
+DECLARE
+    grantee text;
+BEGIN
+    FOR grantee IN
+        SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+        FROM pg_class c, aclexplode(c.relacl) a
+        WHERE c.oid = 'tasker_checkpoint_events'::regclass AND a.grantee <> c.relowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON tasker_checkpoint_events FROM %s', grantee);
+    END LOOP;
+END
+$revoke$;
+
 --
 -- The guard
 --
@@ -180,6 +195,8 @@ DECLARE
     col record;
     guard record;
     idx record;
+    -- of an index: 41 bytes, which leave one of 63 room for what tells two apart
+    stem text;
 BEGIN
     IF key_column IS NULL OR create_indexes IS NULL THEN
         RAISE EXCEPTION '% must not be null',
@@ -366,13 +383,17 @@ BEGIN
     END LOOP;
 
     IF create_indexes THEN
-        -- 500 characters stay below the 2704 bytes of a B-tree's entry, and 41
-        -- leave a name of 63 room for what tells the two apart
+        stem := rel.relname;
+        WHILE octet_length(stem) > 41 LOOP
+            stem := left(stem, -1);
+        END LOOP;
+
+        -- 500 characters stay below the 2704 bytes of a B-tree's entry
         EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %s ((left(%I ->> ''cursor'', 500))) WHERE %I IS NOT NULL',
-                       'idx_' || left(rel.relname, 41) || '_checkpoint_cursor', steps_name,
+                       'idx_' || stem || '_checkpoint_cursor', steps_name,
                        guard.checkpoint_name, guard.checkpoint_name);
         EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %s (%I) WHERE %I IS NOT NULL',
-                       'idx_' || left(rel.relname, 41) || '_checkpoint_exists', steps_name,
+                       'idx_' || stem || '_checkpoint_exists', steps_name,
                        guard.key_name, guard.checkpoint_name);
     END IF;
 
@@ -597,6 +618,7 @@ DECLARE
     problem text;
     reason text;
     remedy text;
+    table_owner name;
 BEGIN
     BEGIN
         -- exactly this function, whatever else has the name
@@ -617,7 +639,16 @@ BEGIN
             HINT = CASE WHEN remedy LIKE '%tasker_checkpoint_attach(%' THEN remedy
                         ELSE concat_ws(' ', nullif(remedy, ''), 'Then call tasker_checkpoint_attach() with the steps table.') END;
     ELSE
-        RAISE NOTICE 'steps table % attached', attached;
+        -- found by its name, which anybody may have given it who can create tables
+        SELECT pg_get_userbyid(relowner) INTO table_owner
+        FROM pg_class
+        WHERE oid = attached AND pg_get_userbyid(relowner) <> current_user;
+        IF FOUND THEN
+            RAISE NOTICE 'steps table % attached', attached
+                USING DETAIL = format('It belongs to role "%s".', table_owner);
+        ELSE
+            RAISE NOTICE 'steps table % attached', attached;
+        END IF;
     END IF;
     PERFORM set_config('client_min_messages', client_level, true);
 END

@@ -369,13 +369,25 @@ class Worker:
         )
         return Client(connection, self._schema)
 
+    def _release_unfinished(self, client: Client, event_id: UUID) -> None:
+        """Hand back what a lost connection left, if it was not finished.
+
+        Its backend may not have noticed yet and still lock it: then the lease
+        has to run out.
+        """
+        try:
+            with client.connection.transaction():
+                client.connection.execute("SET LOCAL lock_timeout = '1s'")
+                client.release(event_id)
+        except psycopg.errors.LockNotAvailable as error:
+            log.warning("could not release: %s", error)
+
     def _work(
         self, client: Client, companion: _Companion, handler: Handler
     ) -> bool:
         """Claim and run; return whether there was anything to do."""
-        # what a lost connection left behind, if it was not finished after all
         while self._unfinished:
-            client.release(self._unfinished[-1])
+            self._release_unfinished(client, self._unfinished[-1])
             self._unfinished.pop()
 
         contexts = [

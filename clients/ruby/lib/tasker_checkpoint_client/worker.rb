@@ -134,11 +134,21 @@ module TaskerCheckpointClient
          error.result&.error_field(PG::PG_DIAG_SQLSTATE).to_s.start_with?("57P", "08"))
     end
 
+    # Hands back what a lost connection left, if it was not finished.  Its backend
+    # may not have noticed yet and still lock it: then the lease has to run out.
+    def release_unfinished(client, event_id)
+      client.connection.transaction do |connection|
+        connection.exec("SET LOCAL lock_timeout = '1s'")
+        client.release(event_id)
+      end
+    rescue PG::LockNotAvailable => e
+      @logger.warn("could not release: #{e.message}")
+    end
+
     # Claims and runs; returns whether there was anything to do.
     def work(client, companion, &handler)
-      # what a lost connection left behind; false if it was finished after all
       until @unfinished.empty?
-        client.release(@unfinished.last)
+        release_unfinished(client, @unfinished.last)
         @unfinished.pop
       end
 
