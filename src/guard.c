@@ -134,12 +134,30 @@ items_must_not_fall(const TckptCall *call)
 		 call != NULL);
 }
 
+/*
+ * One line for those who follow the steps in the server's log: figures only,
+ * and not the statement, which has cursor and results.
+ */
+static void
+log_checkpoint(const pg_uuid_t *step, int64 items, const TckptHistory *history,
+			   const Jsonb *checkpoint)
+{
+	if (message_level_is_interesting(DEBUG1))
+		ereport(DEBUG1,
+				(errmsg_internal("checkpoint step=%s items=" INT64_FORMAT " sequence=" INT64_FORMAT " history=%u bytes=%u",
+								 tckpt_step_name(step), items, history->sequence,
+								 tckpt_history_length(history),
+								 (unsigned) VARSIZE(checkpoint)),
+				 errhidestmt(true), errhidecontext(true)));
+}
+
 /* A new checkpoint, on top of what "old" holds. */
 static Jsonb *
 new_checkpoint(const pg_uuid_t *step, TckptDocument *doc,
 			   const TckptDocument *old, bool insert, TckptCall *call)
 {
 	TckptHistory history;
+	Jsonb	   *checkpoint;
 	int64		items;
 
 	items = tckpt_require_keys(step, doc);
@@ -158,7 +176,9 @@ new_checkpoint(const pg_uuid_t *step, TckptDocument *doc,
 		call->guarded = true;
 		call->sequence = history.sequence;
 	}
-	return tckpt_document_compose(doc, &history);
+	checkpoint = tckpt_document_compose(doc, &history);
+	log_checkpoint(step, items, &history, checkpoint);
+	return checkpoint;
 }
 
 /*
