@@ -85,7 +85,7 @@ CALL older(:'s1', '6 days');
 SELECT right(step_uuid::text, 1) AS step, deliveries FROM tasker_checkpoint_claim('two', max_steps => 2);
 SELECT right(step_uuid::text, 1) AS step, deliveries FROM tasker_checkpoint_claim('two', step_uuid => :'s5', max_steps => 3);
 SELECT * FROM events;
-SELECT right(step_uuid::text, 1) AS step, deliveries FROM tasker_checkpoint_claim('three', '0.025 hours', 3);
+SELECT right(step_uuid::text, 1) AS step, deliveries FROM tasker_checkpoint_claim('three', '0.025 hours', 3) ORDER BY step;
 SELECT * FROM events;
 
 -- several at once have an event each

@@ -32,9 +32,6 @@
 /* Events of gone and processed steps that one claim removes */
 #define MAX_REMOVED			100
 
-/* Events looked at together before any of them is locked */
-#define UNLOCKED_BATCH	64
-
 /* tasker_checkpoint_delivery */
 #define DELIVERY_COLUMNS	8
 
@@ -101,7 +98,7 @@ tasker_checkpoint_dispatch(PG_FUNCTION_ARGS)
 	tckpt_steps_lock(tckpt_attached_open(function, RowExclusiveLock), step, &row);
 	tckpt_require_unprocessed(step, row.processed);
 
-	found = tckpt_event_find(function, TCKPT_BY_STEP, step, &event);
+	found = tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, &event);
 	for (;;)
 	{
 		if (event.has_event)
@@ -116,7 +113,7 @@ tasker_checkpoint_dispatch(PG_FUNCTION_ARGS)
 		event.sequence = tckpt_sequence(row.checkpoint);
 		tckpt_dispatch_offer(&event, GetCurrentTimestamp());
 		if (found)
-			tckpt_event_update(function, &event);
+			(void) tckpt_event_update(function, &event);
 		if (found || tckpt_event_insert(function, &event))
 		{
 			tckpt_dispatch_wake(&event);
@@ -124,7 +121,7 @@ tasker_checkpoint_dispatch(PG_FUNCTION_ARGS)
 		}
 
 		/* an operator has paused or cancelled the step meanwhile */
-		found = tckpt_event_find(function, TCKPT_BY_STEP, step, &event);
+		found = tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, &event);
 	}
 
 	if (event.directive != TCKPT_CONTINUE)
@@ -181,7 +178,7 @@ deliver(Claim *claim, TckptEvent *event, const TckptStep *row)
 	event->available_at = event->lease_until;
 	if (event->deliveries < PG_INT32_MAX)
 		event->deliveries++;
-	tckpt_event_update(claim->function, event);
+	(void) tckpt_event_update(claim->function, event);
 
 	values[0] = UUIDPGetDatum(&event->event_id);
 	values[1] = UUIDPGetDatum(&event->step);
@@ -202,7 +199,7 @@ try_deliver(Claim *claim, TckptEvent *event)
 	{
 		if ((seen || !claim->row_security) && claim->removed < MAX_REMOVED)
 		{
-			tckpt_event_delete(claim->function, &event->step);
+			tckpt_event_delete(claim->function, event);
 			claim->removed++;
 		}
 		return;
@@ -211,7 +208,7 @@ try_deliver(Claim *claim, TckptEvent *event)
 	if (tckpt_max_deliveries > 0 && event->deliveries >= tckpt_max_deliveries)
 	{
 		event->parked = true;
-		tckpt_event_update(claim->function, event);
+		(void) tckpt_event_update(claim->function, event);
 		return;
 	}
 	deliver(claim, event, &row);
@@ -226,25 +223,20 @@ is_claimable(const TckptEvent *event, TimestampTz now)
 }
 
 /*
- * Whether an event is locked only once its step was seen: under row security,
+ * Whether to lock an event.  Its step is looked at before: under row security,
  * lest a worker block the others' steps, which it passes over; and when enough
  * were removed, lest it lock all that is left to remove.
  */
 static bool
-must_see_first(const Claim *claim)
+is_worth_locking(Claim *claim, const TckptEvent *event)
 {
-	return claim->row_security || claim->removed >= MAX_REMOVED;
-}
-
-static bool
-see_and_lock(Claim *claim, TimestampTz now, TckptEvent *event)
-{
-	pg_uuid_t	step = event->step;
+	bool		may_remove = claim->removed < MAX_REMOVED;
 	TckptStep	row;
 
-	return tckpt_steps_peek(claim->steps, &step, &row) &&
-		tckpt_event_find(claim->function, TCKPT_BY_STEP_SKIP_LOCKED, &step, event) &&
-		is_claimable(event, now);
+	if (may_remove && !claim->row_security)
+		return true;
+	return tckpt_steps_peek(claim->steps, &event->step, &row) &&
+		(may_remove || !row.processed);
 }
 
 /* Claims what waits longest. */
@@ -252,47 +244,29 @@ static void
 claim_oldest(Claim *claim)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	TckptEventScan *scan = tckpt_event_scan_claimable(claim->function, now);
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context;
-	TckptEvent	after;
-	bool		first = true;
-	bool		more = true;
+	TckptEvent	event;
 
-	/* reset after each batch, and its child after each step */
+	/* reset after each event */
 	context = AllocSetContextCreate(caller, "tasker_checkpoint claim",
 									ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
-	while (more && claim->delivered < claim->wanted)
+	while (claim->delivered < claim->wanted &&
+		   tckpt_event_scan_next(scan, &event))
 	{
-		MemoryContext step_context;
-		TckptEvent *events;
-		int			limit = claim->wanted - claim->delivered;
-		bool		see_first = must_see_first(claim);
-		int			n;
-
-		if (see_first)
-			limit = Max(limit, UNLOCKED_BATCH);
-		n = tckpt_event_candidates(claim->function, now, first ? NULL : &after,
-								   limit, !see_first, &events);
-		step_context = AllocSetContextCreate(context, "tasker_checkpoint claimed step",
-											 ALLOCSET_DEFAULT_SIZES);
-
-		MemoryContextSwitchTo(step_context);
-		for (int i = 0; i < n && claim->delivered < claim->wanted; i++)
-		{
-			CHECK_FOR_INTERRUPTS();
-			after = events[i];
-			if (!see_first || see_and_lock(claim, now, &events[i]))
-				try_deliver(claim, &events[i]);
-			MemoryContextReset(step_context);
-		}
-		MemoryContextSwitchTo(context);
+		CHECK_FOR_INTERRUPTS();
+		if (is_claimable(&event, now) &&
+			is_worth_locking(claim, &event) &&
+			tckpt_event_scan_lock(scan, &event) &&
+			is_claimable(&event, now))
+			try_deliver(claim, &event);
 		MemoryContextReset(context);
-		more = n == limit;
-		first = false;
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
+	tckpt_event_scan_end(scan);
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_claim);
@@ -319,7 +293,7 @@ tasker_checkpoint_claim(PG_FUNCTION_ARGS)
 
 		if (!tckpt_steps_peek(claim.steps, step, &row))
 			tckpt_steps_raise_missing(claim.steps, step);
-		if (tckpt_event_find(claim.function, TCKPT_BY_STEP_SKIP_LOCKED, step, &event) &&
+		if (tckpt_event_find(claim.function, TCKPT_BY_STEP, step, TCKPT_LOCK_NOWAIT, &event) &&
 			is_claimable(&event, now))
 			try_deliver(&claim, &event);
 	}
@@ -341,10 +315,10 @@ tasker_checkpoint_heartbeat(PG_FUNCTION_ARGS)
 		lease = require_lease(PG_GETARG_INTERVAL_P(1));
 
 	/* locked, by an open save say: that one extends the lease */
-	if (!tckpt_event_find(function, TCKPT_BY_EVENT_SKIP_LOCKED,
-						  PG_GETARG_UUID_P(0), &event))
-		PG_RETURN_BOOL(tckpt_event_find(function, TCKPT_BY_EVENT_UNLOCKED,
-										PG_GETARG_UUID_P(0), &event) &&
+	if (!tckpt_event_find(function, TCKPT_BY_EVENT, PG_GETARG_UUID_P(0),
+						  TCKPT_LOCK_NOWAIT, &event))
+		PG_RETURN_BOOL(tckpt_event_find(function, TCKPT_BY_EVENT, PG_GETARG_UUID_P(0),
+										TCKPT_UNLOCKED, &event) &&
 					   event.worker != NULL);
 	if (event.worker == NULL)
 		PG_RETURN_BOOL(false);
@@ -352,7 +326,7 @@ tasker_checkpoint_heartbeat(PG_FUNCTION_ARGS)
 	if (lease > 0)
 		event.lease = lease;
 	tckpt_dispatch_extend(&event);
-	tckpt_event_update(function, &event);
+	(void) tckpt_event_update(function, &event);
 	PG_RETURN_BOOL(true);
 }
 
@@ -366,7 +340,8 @@ tasker_checkpoint_complete(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("tasker_checkpoint_complete()");
 	tckpt_require_argument(fcinfo, 0, "event_id");
-	if (!tckpt_event_find(function, TCKPT_BY_EVENT, PG_GETARG_UUID_P(0), &event))
+	if (!tckpt_event_find(function, TCKPT_BY_EVENT, PG_GETARG_UUID_P(0),
+						  TCKPT_LOCK, &event))
 		PG_RETURN_BOOL(false);
 	tckpt_dispatch_forget(function, &event);
 	PG_RETURN_BOOL(true);
@@ -391,10 +366,11 @@ tasker_checkpoint_release(PG_FUNCTION_ARGS)
 				 errmsg("delay is out of range"),
 				 errdetail("It must be from 0 to 1 day.")));
 
-	if (!tckpt_event_find(function, TCKPT_BY_EVENT, PG_GETARG_UUID_P(0), &event))
+	if (!tckpt_event_find(function, TCKPT_BY_EVENT, PG_GETARG_UUID_P(0),
+						  TCKPT_LOCK, &event))
 		PG_RETURN_BOOL(false);
 	tckpt_dispatch_offer(&event, GetCurrentTimestamp() + delay);
-	tckpt_event_update(function, &event);
+	(void) tckpt_event_update(function, &event);
 	if (delay == 0 && !event.parked)
 		tckpt_dispatch_wake(&event);
 	PG_RETURN_BOOL(true);

@@ -35,6 +35,52 @@
 	pg_class_ownercheck(relid, role)
 #endif
 
+/*
+ * Writing a row below the executor: which indexes want a new entry, and giving
+ * it to them
+ */
+#if PG_VERSION_NUM >= 160000
+#define TckptIndexes	TU_UpdateIndexes
+#else
+#define TckptIndexes	bool
+#endif
+
+#if PG_VERSION_NUM >= 190000
+#define tckpt_tuple_update(rel, tid, slot, cid, snapshot, failure, lockmode, indexes) \
+	table_tuple_update(rel, tid, slot, cid, 0, snapshot, InvalidSnapshot, \
+					   true, failure, lockmode, indexes)
+#define tckpt_update_indexes(target, slot, estate, indexes) \
+	ExecInsertIndexTuples(target, estate, EIIT_IS_UPDATE | \
+						  ((indexes) == TU_Summarizing ? EIIT_ONLY_SUMMARIZING : 0), \
+						  slot, NIL, NULL)
+#define tckpt_try_indexes(target, slot, estate, conflict, arbiters) \
+	ExecInsertIndexTuples(target, estate, EIIT_NO_DUPE_ERROR, slot, arbiters, conflict)
+#else
+#define tckpt_tuple_update(rel, tid, slot, cid, snapshot, failure, lockmode, indexes) \
+	table_tuple_update(rel, tid, slot, cid, snapshot, InvalidSnapshot, \
+					   true, failure, lockmode, indexes)
+#if PG_VERSION_NUM >= 160000
+#define tckpt_update_indexes(target, slot, estate, indexes) \
+	ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL, \
+						  (indexes) == TU_Summarizing)
+#define tckpt_try_indexes(target, slot, estate, conflict, arbiters) \
+	ExecInsertIndexTuples(target, slot, estate, false, true, conflict, arbiters, false)
+#else
+#define tckpt_update_indexes(target, slot, estate, indexes) \
+	ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL)
+#define tckpt_try_indexes(target, slot, estate, conflict, arbiters) \
+	ExecInsertIndexTuples(target, slot, estate, false, true, conflict, arbiters)
+#endif
+#endif
+
+#if PG_VERSION_NUM >= 180000
+#define tckpt_check_indexes(target, slot, estate, conflict, none, arbiters) \
+	ExecCheckIndexConstraints(target, slot, estate, conflict, none, arbiters)
+#else
+#define tckpt_check_indexes(target, slot, estate, conflict, none, arbiters) \
+	ExecCheckIndexConstraints(target, slot, estate, conflict, arbiters)
+#endif
+
 /* A wait event of our own, where the server has such */
 #if PG_VERSION_NUM >= 170000
 #define tckpt_wait_event(name)	WaitEventExtensionNew(name)

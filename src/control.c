@@ -200,14 +200,14 @@ set_directive(FunctionCallInfo fcinfo, TckptDirective directive)
 
 	for (;;)
 	{
-		bool		found = tckpt_event_find(function, TCKPT_BY_STEP, step, &event);
+		bool		found = tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, &event);
 
 		if (event.directive >= directive)
 			PG_RETURN_BOOL(false);
 		event.directive = directive;
 		if (found)
 		{
-			tckpt_event_update(function, &event);
+			(void) tckpt_event_update(function, &event);
 			break;
 		}
 		event.step = *step;
@@ -248,7 +248,7 @@ tasker_checkpoint_resume(PG_FUNCTION_ARGS)
 	step = PG_GETARG_UUID_P(0);
 	(void) tckpt_steps_read(tckpt_attached_open(function, AccessShareLock), step);
 
-	if (!tckpt_event_find(function, TCKPT_BY_STEP, step, &event) ||
+	if (!tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, &event) ||
 		(event.directive == TCKPT_CONTINUE && !event.parked))
 		PG_RETURN_BOOL(false);
 
@@ -259,11 +259,11 @@ tasker_checkpoint_resume(PG_FUNCTION_ARGS)
 	event.directive = TCKPT_CONTINUE;
 	if (event.has_event)
 	{
-		tckpt_event_update(function, &event);
+		(void) tckpt_event_update(function, &event);
 		if (event.worker == NULL || event.lease_until <= GetCurrentTimestamp())
 			tckpt_dispatch_wake(&event);
 	}
 	else
-		tckpt_event_delete(function, step);
+		tckpt_event_delete(function, &event);
 	PG_RETURN_BOOL(true);
 }

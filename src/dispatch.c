@@ -5,14 +5,22 @@
  *	  does to the event.
  *
  * The step's row is locked by the guard before anything here looks at its
- * dispatch row, which then stays locked until the transaction ends.  So two
- * writers of one step meet at the step, and the one that waited finds out here
- * that it was superseded, or that its own first attempt went through.
+ * dispatch row.  So two writers of one step meet at the step, and the one that
+ * waited finds out here that it was superseded, or that its own first attempt
+ * went through.
+ *
+ * A write that will change the dispatch row does not lock it before: it reads
+ * the row, decides, and changes what it has read.  If somebody else did so
+ * first (workers claim and release without the step's lock), it reads and
+ * decides anew.  What will not change it locks it, so that nobody claims
+ * the step before the checkpoint is there to be seen.  Either way the row is
+ * nobody else's to change until the transaction ends.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/timestamp.h"
 
 #include "dispatch.h"
@@ -64,24 +72,27 @@ raise_unfenced(const TckptCall *call)
 				 errhint("Pass the event_id that tasker_checkpoint_claim() returned.")));
 }
 
-/*
- * Decides on a write whose step is locked.  False if nothing is to be
- * written: it was done before, or, where the caller wants that as an answer,
- * it was superseded.  Raises TC002.
- */
-bool
-tckpt_dispatch_admit(TckptCall *call)
+/* Reads the step's row; see above for when it is locked. */
+static void
+read_row(TckptCall *call)
 {
-	const TckptReceipt *receipt;
+	bool		changes = call->kind == TCKPT_CALL_YIELD || call->event_id != NULL;
 	MemoryContext oldcontext;
 
 	/* the guard's own context ends with its row */
 	oldcontext = MemoryContextSwitchTo(call->context);
-	call->has_row = tckpt_event_find(call->function, TCKPT_BY_STEP,
-									 &call->step, &call->event);
+	call->has_row = tckpt_event_find(call->function, TCKPT_BY_STEP, &call->step,
+									 changes ? TCKPT_UNLOCKED : TCKPT_LOCK,
+									 &call->event);
 	MemoryContextSwitchTo(oldcontext);
-	if (call->kind == TCKPT_CALL_REWIND)
-		return true;
+}
+
+/* Whether the write goes on, by the row that was read.  Raises TC002. */
+static bool
+decide(TckptCall *call)
+{
+	const TckptReceipt *receipt;
+
 	if (call->event_id == NULL)
 	{
 		raise_unfenced(call);
@@ -109,6 +120,22 @@ tckpt_dispatch_admit(TckptCall *call)
 	return false;
 }
 
+/*
+ * Decides on a write whose step is locked.  False if nothing is to be
+ * written: it was done before, or, where the caller wants that as an answer,
+ * it was superseded.  Raises TC002.
+ */
+bool
+tckpt_dispatch_admit(TckptCall *call)
+{
+	/* it supersedes whoever has the step */
+	if (call->kind == TCKPT_CALL_REWIND)
+		return true;
+
+	read_row(call);
+	return decide(call);
+}
+
 /* For a writer without a claim, while claims are required. */
 void
 tckpt_dispatch_require_no_claim(const pg_uuid_t *step)
@@ -128,7 +155,7 @@ tckpt_dispatch_require_no_event(Oid function, const pg_uuid_t *step)
 {
 	TckptEvent	event;
 
-	if (tckpt_event_find(function, TCKPT_BY_STEP, step, &event))
+	if (tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, &event))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("key of step \"%s\" cannot be changed while the step is dispatched",
@@ -152,18 +179,18 @@ tckpt_dispatch_offer(TckptEvent *event, TimestampTz available_at)
 void
 tckpt_dispatch_forget(Oid function, const TckptEvent *event)
 {
-	TckptEvent	rest = {0};
+	TckptEvent	rest = {.tid = event->tid, .locked = event->locked};
 
 	if (event->directive == TCKPT_CONTINUE)
 	{
-		tckpt_event_delete(function, &event->step);
+		tckpt_event_delete(function, event);
 		return;
 	}
 	rest.step = event->step;
 	rest.directive = event->directive;
 	rest.available_at = event->available_at;
 	rest.sequence = event->sequence;
-	tckpt_event_update(function, &rest);
+	(void) tckpt_event_update(function, &rest);
 }
 
 /* Wakes listeners for an event at commit, if it can be claimed at once. */
@@ -195,12 +222,13 @@ write_receipt(const TckptCall *call, TckptReceipt *receipt)
 	}
 }
 
-static void
+/* These two: false if somebody else has changed the row since it was read. */
+static bool
 record_save(TckptCall *call)
 {
 	/* an unfenced one has no claim, nor has a superseded one's replay */
 	if (call->event_id == NULL || !is_current(call))
-		return;
+		return true;
 
 	tckpt_dispatch_extend(&call->event);
 	if (!call->replayed)
@@ -210,52 +238,50 @@ record_save(TckptCall *call)
 		call->event.sequence = call->sequence;
 		write_receipt(call, &call->event.saved);
 	}
-	tckpt_event_update(call->function, &call->event);
+	return tckpt_event_update(call->function, &call->event);
 }
 
-static void
+static bool
 record_yield(TckptCall *call)
 {
 	TckptEvent *event = &call->event;
 
 	if (call->replayed)
-		return;
+		return true;
 
-	for (;;)
-	{
-		event->step = call->step;
-		tckpt_dispatch_offer(event, GetCurrentTimestamp());
-		event->deliveries = 0;
-		event->parked = false;
-		event->sequence = call->sequence;
-		write_receipt(call, &event->yielded);
-		event->continuation = event->event_id;
-		if (call->has_row)
-		{
-			tckpt_event_update(call->function, event);
-			break;
-		}
-		if (tckpt_event_insert(call->function, event))
-			break;
-
-		/* an operator has paused or cancelled the step meanwhile */
-		call->has_row = tckpt_event_find(call->function, TCKPT_BY_STEP,
-										 &call->step, event);
-	}
+	event->step = call->step;
+	tckpt_dispatch_offer(event, GetCurrentTimestamp());
+	event->deliveries = 0;
+	event->parked = false;
+	event->sequence = call->sequence;
+	write_receipt(call, &event->yielded);
+	event->continuation = event->event_id;
+	if (!(call->has_row ? tckpt_event_update(call->function, event) :
+		  tckpt_event_insert(call->function, event)))
+		return false;
 	tckpt_dispatch_wake(event);
+	return true;
 }
 
 /*
- * Does to the event what the checkpoint just stored, or the replay just
- * recognized, means for it.
+ * Does to the event what the checkpoint that is about to be stored, or the
+ * replay just recognized, means for it.  False if nothing is to be written
+ * after all.  Raises TC002.
  */
-void
+bool
 tckpt_dispatch_record(TckptCall *call)
 {
-	if (call->kind == TCKPT_CALL_YIELD)
-		record_yield(call);
-	else if (call->kind == TCKPT_CALL_SAVE)
-		record_save(call);
+	if (call->kind == TCKPT_CALL_REWIND)
+		return true;
+
+	while (!(call->kind == TCKPT_CALL_YIELD ? record_yield(call) : record_save(call)))
+	{
+		CHECK_FOR_INTERRUPTS();
+		read_row(call);
+		if (!decide(call) && !call->replayed)
+			return false;
+	}
+	return !call->replayed;
 }
 
 /*
@@ -266,7 +292,7 @@ bool
 tckpt_dispatch_supersede(Oid function, const pg_uuid_t *step, int64 sequence,
 						 TckptEvent *event)
 {
-	if (!tckpt_event_find(function, TCKPT_BY_STEP, step, event) ||
+	if (!tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, event) ||
 		!event->has_event)
 		return false;
 
@@ -274,7 +300,7 @@ tckpt_dispatch_supersede(Oid function, const pg_uuid_t *step, int64 sequence,
 	event->deliveries = 0;
 	event->parked = false;
 	event->sequence = sequence;
-	tckpt_event_update(function, event);
+	(void) tckpt_event_update(function, event);
 	tckpt_dispatch_wake(event);
 	return true;
 }

@@ -16,7 +16,7 @@ extern void tckpt_dispatch_require_no_claim(const pg_uuid_t *step);
 extern void tckpt_dispatch_require_no_event(Oid function,
 											const pg_uuid_t *step);
 
-extern void tckpt_dispatch_record(TckptCall *call);
+extern bool tckpt_dispatch_record(TckptCall *call);
 extern bool tckpt_dispatch_supersede(Oid function, const pg_uuid_t *step,
 									 int64 sequence, TckptEvent *event);
 extern void tckpt_dispatch_offer(TckptEvent *event, TimestampTz available_at);

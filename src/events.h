@@ -10,6 +10,7 @@
 #define TCKPT_EVENTS_H
 
 #include "datatype/timestamp.h"
+#include "storage/itemptr.h"
 #include "utils/uuid.h"
 
 /* What a worker is told to do at its next checkpoint */
@@ -29,9 +30,11 @@ typedef struct TckptReceipt
 	int64		sequence;
 } TckptReceipt;
 
-/* A row of the table */
+/* A row of the table, and which version of it */
 typedef struct TckptEvent
 {
+	ItemPointerData tid;
+	bool		locked;			/* nobody else can change it any more */
 	pg_uuid_t	step;
 	bool		has_event;		/* false: it holds a directive only */
 	pg_uuid_t	event_id;
@@ -48,27 +51,38 @@ typedef struct TckptEvent
 	TckptReceipt saved;
 } TckptEvent;
 
-/* How to look for a row that is to be locked */
+/* What a row is looked for by */
 typedef enum TckptLookup
 {
 	TCKPT_BY_STEP,
-	TCKPT_BY_STEP_SKIP_LOCKED,
-	TCKPT_BY_EVENT,
-	TCKPT_BY_EVENT_SKIP_LOCKED,
-	TCKPT_BY_EVENT_UNLOCKED
+	TCKPT_BY_EVENT
 } TckptLookup;
+
+/* What is to be done about others that want the row */
+typedef enum TckptLocking
+{
+	TCKPT_UNLOCKED,
+	TCKPT_LOCK,
+	TCKPT_LOCK_NOWAIT			/* one that is locked counts as none */
+} TckptLocking;
+
+typedef struct TckptEventScan TckptEventScan;
 
 extern const char *tckpt_directive_name(TckptDirective directive);
 extern void tckpt_event_new_id(TckptEvent *event);
 
 extern bool tckpt_event_find(Oid function, TckptLookup lookup,
-							 const pg_uuid_t *id, TckptEvent *event);
-extern int	tckpt_event_candidates(Oid function, TimestampTz now,
-								   const TckptEvent *after, int limit,
-								   bool lock, TckptEvent **events);
-extern bool tckpt_event_insert(Oid function, const TckptEvent *event);
-extern void tckpt_event_update(Oid function, const TckptEvent *event);
-extern void tckpt_event_delete(Oid function, const pg_uuid_t *step);
+							 const pg_uuid_t *id, TckptLocking locking,
+							 TckptEvent *event);
+extern bool tckpt_event_insert(Oid function, TckptEvent *event);
+extern bool tckpt_event_update(Oid function, TckptEvent *event);
+extern void tckpt_event_delete(Oid function, const TckptEvent *event);
 extern int64 tckpt_event_delete_all(Oid function);
+
+extern TckptEventScan *tckpt_event_scan_claimable(Oid function,
+												  TimestampTz now);
+extern bool tckpt_event_scan_next(TckptEventScan *scan, TckptEvent *event);
+extern bool tckpt_event_scan_lock(TckptEventScan *scan, TckptEvent *event);
+extern void tckpt_event_scan_end(TckptEventScan *scan);
 
 #endif							/* TCKPT_EVENTS_H */

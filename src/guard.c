@@ -351,6 +351,8 @@ guard_row(FunctionCallInfo fcinfo, HeapTuple old, HeapTuple new)
 	{
 		if (!tckpt_dispatch_admit(call))
 		{
+			if (call->replayed)
+				(void) tckpt_dispatch_record(call);
 			call->guarded = true;
 			return NULL;
 		}
@@ -378,6 +380,8 @@ guard_row(FunctionCallInfo fcinfo, HeapTuple old, HeapTuple new)
 		checkpoint = guard_insert(step, checkpoint);
 	if (checkpoint == NULL)
 		return new;
+	if (call != NULL && !tckpt_dispatch_record(call))
+		return NULL;
 	return with_checkpoint(new, tupdesc, attno, checkpoint);
 }
 

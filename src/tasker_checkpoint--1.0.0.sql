@@ -78,24 +78,26 @@ COMMENT ON COLUMN tasker_checkpoint_delivery.deliveries IS
 --
 
 CREATE TABLE tasker_checkpoint_events (
+    -- in the order of src/events.c; what a yield leaves alone comes first
     step_uuid uuid PRIMARY KEY,
-    event_id uuid,
     directive text NOT NULL CHECK (directive IN ('continue', 'pause', 'cancel')),
+    parked boolean NOT NULL,
+    event_id uuid,
+    continuation_id uuid,
     worker text,
     available_at timestamptz NOT NULL,
     lease interval,
     lease_until timestamptz,
     deliveries integer NOT NULL,
-    parked boolean NOT NULL,
     sequence bigint NOT NULL,
     yield_event_id uuid,
     yield_digest bigint,
     yield_sequence bigint,
-    continuation_id uuid,
     save_event_id uuid,
     save_digest bigint,
     save_sequence bigint
 )
+USING heap
 -- heartbeats and saves are HOT while their page has room; the table stays
 -- small, so a tenth of it is soon dead
 WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
@@ -103,7 +105,7 @@ WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 -- a claimed event's place is the end of its first lease, so that heartbeats
 -- change no indexed column
 CREATE INDEX tasker_checkpoint_events_claimable
-    ON tasker_checkpoint_events (available_at, step_uuid)
+    ON tasker_checkpoint_events (available_at)
     WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked;
 CREATE UNIQUE INDEX tasker_checkpoint_events_event_id
     ON tasker_checkpoint_events (event_id);

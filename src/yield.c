@@ -5,7 +5,7 @@
  *
  * Order of the checks: arguments, attached table, visible step; then, with the
  * row locked and in the guard, replay, fence and what the checkpoint must
- * satisfy.  The step's event is changed last, and stays locked.
+ * satisfy.  The guard changes the step's event last, which then stays locked.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,8 +49,6 @@ tckpt_write_checkpoint(FunctionCallInfo fcinfo, TckptCall *call,
 											   VARSIZE(parts) - VARHDRSZ, 0);
 	steps = tckpt_attached_open(call->function, RowExclusiveLock);
 	tckpt_steps_write(steps, call, parts);
-	if (!call->superseded)
-		tckpt_dispatch_record(call);
 }
 
 Datum
@@ -198,8 +196,8 @@ tasker_checkpoint_yield_step_event(PG_FUNCTION_ARGS)
 	call.event_id = PG_GETARG_UUID_P(0);
 	items = read_event_data(PG_GETARG_JSONB_P(1), &doc, &call.step);
 
-	if (tckpt_event_find(fcinfo->flinfo->fn_oid, TCKPT_BY_EVENT_UNLOCKED,
-						 call.event_id, &event) &&
+	if (tckpt_event_find(fcinfo->flinfo->fn_oid, TCKPT_BY_EVENT,
+						 call.event_id, TCKPT_UNLOCKED, &event) &&
 		memcmp(&event.step, &call.step, sizeof(pg_uuid_t)) != 0)
 		raise_event_data("must name the step of the event");
 
