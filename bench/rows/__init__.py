@@ -1,0 +1,1 @@
+"""The rows of the benchmark, in the order in which they run."""

@@ -1,0 +1,235 @@
+"""What a checkpoint costs against a plain UPDATE of the same documents."""
+
+from dataclasses import dataclass
+
+from harness.measure import Cell, cell, figure, in_blocks, interleaved, ratio
+from harness.results import QUICK, Row
+from harness.server import NOTIFIER, NOTIFY, Server
+from harness.writers import (
+    DOCUMENTS,
+    FencedSave,
+    Plain,
+    Save,
+    Writer,
+    Yield,
+    fill_documents,
+)
+
+HISTORIES = (0, 10, 100, 1000)
+# writes of a cell by history
+COUNTS = {0: 150, 10: 150, 100: 100, 1000: 40}
+DATABASE = "bench_cost"
+Cells = dict[str, list[Cell]]
+
+
+@dataclass
+class Setting:
+    """Writers in a database of their own, each with a full history."""
+
+    server: Server
+    history: int
+    kinds: tuple[type[Writer], ...]
+    compression: str = "pglz"
+    commit: str = "off"
+
+    def __enter__(self) -> "Setting":
+        self.server.create(DATABASE, self.compression)
+        steps = self.server.add_lone_steps(DATABASE, len(self.kinds))
+        self.control = self.server.session(DATABASE)
+        self.writers = [
+            kind(
+                self.server,
+                DATABASE,
+                step,
+                synchronous_commit="off",
+                tasker_checkpoint__history_limit=self.history,
+                tasker_checkpoint__history_size=-1,
+            )
+            for kind, step in zip(self.kinds, steps, strict=True)
+        ]
+        self.by_name = {writer.name: writer for writer in self.writers}
+        for writer in self.writers:
+            writer.session.pin()
+            if not isinstance(writer, Plain):
+                for _ in range(self.history + 10):
+                    writer.write()
+        self.fill_documents()
+        for writer in self.writers:
+            writer.session.sql(f"SET synchronous_commit = {self.commit}")
+        self.control.sql("CHECKPOINT")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for writer in self.writers:
+            writer.close()
+        self.control.connection.close()
+        self.server.drop(DATABASE)
+
+    def fill_documents(self) -> float:
+        """Keep the next saves for the plain UPDATE; return their WAL."""
+        return fill_documents(
+            self.by_name["save"], self.by_name["plain UPDATE"]
+        )
+
+    def measure(
+        self,
+        row: Row,
+        rounds: int,
+        count: int,
+        label: str = "",
+        block: int = 1,
+    ) -> Cells:
+        """Let the writers take turns, and keep the samples."""
+        if QUICK:
+            rounds = 2 * block
+        cells = {
+            name: in_blocks(taken, block)
+            for name, taken in interleaved(
+                self.writers, rounds, count, self.control
+            ).items()
+        }
+        for name, taken in cells.items():
+            for turn, one in enumerate(taken, 1):
+                for metric in ("cpu", "wall", "wal"):
+                    row.sample(
+                        f"{name}{label}", self.history, turn, metric,
+                        getattr(one, metric),
+                    )  # fmt: skip
+        return cells
+
+
+def _values(cells: Cells, name: str, metric: str) -> list[float]:
+    return [getattr(one, metric) for one in cells[name]]
+
+
+def _against_plain(
+    row: Row, cells: Cells, history: int, metric: str, bars: dict[str, float]
+) -> None:
+    plain = _values(cells, "plain UPDATE", metric)
+    row.figure(f"plain UPDATE, history {history}", figure(plain), "us")
+    for name, bar in bars.items():
+        values = _values(cells, name, metric)
+        row.figure(
+            f"{name} / plain UPDATE, history {history}",
+            ratio(values, plain),
+            "x",
+            most=bar,
+        )
+        row.figure(f"{name}, history {history}", figure(values), "us")
+
+
+def cpu(row: Row) -> None:
+    """CPU time of the backend: save, fenced save and yield."""
+    for history in HISTORIES:
+        kinds = (Plain, Save, FencedSave, Yield)
+        with Setting(NOTIFIER, history, kinds) as setting:
+            cells = setting.measure(row, 40, COUNTS[history])
+        bars = {"save": 1.35, "fenced save": 1.8, "yield": 2.2}
+        _against_plain(row, cells, history, "cpu", bars)
+
+
+def cpu_notify(row: Row) -> None:
+    """The same for a yield that notifies in its own transaction."""
+    for history in HISTORIES:
+        with Setting(NOTIFY, history, (Plain, Save, Yield)) as setting:
+            cells = setting.measure(row, 30, COUNTS[history])
+        _against_plain(row, cells, history, "cpu", {"yield": 2.2})
+
+
+def durable(row: Row) -> None:
+    """Time as the client sees it, each commit flushed."""
+    for history in HISTORIES:
+        kinds = (Plain, Save, FencedSave, Yield)
+        with Setting(NOTIFIER, history, kinds, commit="on") as setting:
+            # the disk changes its mind quickly: short cells, medians of many
+            cells = setting.measure(row, 400, 4, block=20)
+        bars = {"save": 1.1, "fenced save": 1.2, "yield": 1.25}
+        _against_plain(row, cells, history, "wall", bars)
+
+
+def wal(row: Row) -> None:
+    """Bytes of WAL, pages that were touched before (full_page_writes off)."""
+    NOTIFY.set(full_page_writes="off")
+    for history in HISTORIES:
+        kinds = (Plain, Save, FencedSave, Yield)
+        with Setting(NOTIFY, history, kinds) as setting:
+            cells = setting.measure(row, 8, COUNTS[history])
+            # to the byte the same documents
+            plain = setting.by_name["plain UPDATE"]
+            extra = []
+            for turn in range(1, 4):
+                by_save = setting.fill_documents()
+                cell(plain, DOCUMENTS, setting.control)
+                by_plain = cell(plain, DOCUMENTS, setting.control).wal
+                row.sample(
+                    "save, same documents", history, turn, "wal", by_save
+                )
+                row.sample(
+                    "plain UPDATE, same documents",
+                    history,
+                    turn,
+                    "wal",
+                    by_plain,
+                )
+                extra.append(by_save - by_plain)
+            sizes = setting.control.sql(
+                "SELECT pg_column_size(doc), pg_column_size(checkpoint)"
+                " FROM docs, tasker.workflow_steps"
+                " WHERE n = %s AND workflow_step_uuid = %s",
+                DOCUMENTS - 1,
+                setting.by_name["save"].step,
+            )[0]
+        for name, size in zip(
+            ("document", "document, stored"), sizes, strict=True
+        ):
+            row.figure(f"{name}, history {history}", figure([size]), "bytes")
+        save = _values(cells, "save", "wal")
+        taken = _values(cells, "plain UPDATE", "wal")
+        row.figure(f"plain UPDATE, history {history}", figure(taken), "bytes")
+        row.figure(
+            f"save - plain UPDATE, history {history}",
+            figure(extra),
+            "bytes",
+            most=64,
+        )
+        for name, bar in (("fenced save", 250), ("yield", 450)):
+            row.figure(
+                f"{name} - save, history {history}",
+                figure(
+                    [
+                        v - figure(save).value
+                        for v in _values(cells, name, "wal")
+                    ]
+                ),
+                "bytes",
+                # of a long history the documents differ by more than that
+                most=bar if history <= 100 else None,
+            )
+        row.figure(
+            f"yield, history {history}",
+            figure(_values(cells, "yield", "wal")),
+            "bytes",
+        )
+    NOTIFY.set(full_page_writes="on")
+
+
+def lz4(row: Row) -> None:
+    """The compression of the column, at a history of 100."""
+    for compression in ("pglz", "lz4"):
+        kinds = (Plain, Save, FencedSave, Yield)
+        with Setting(NOTIFIER, 100, kinds, compression) as setting:
+            cells = setting.measure(row, 30, COUNTS[100], f", {compression}")
+        plain = _values(cells, "plain UPDATE", "cpu")
+        row.figure(f"plain UPDATE, {compression}", figure(plain), "us")
+        for name in ("save", "fenced save", "yield"):
+            values = _values(cells, name, "cpu")
+            row.figure(f"{name}, {compression}", figure(values), "us")
+            row.figure(
+                f"{name} / plain UPDATE, {compression}",
+                ratio(values, plain),
+                "x",
+            )
+        row.figure(
+            f"WAL of a yield, {compression}",
+            figure(_values(cells, "yield", "wal")), "bytes",
+        )  # fmt: skip
