@@ -1,0 +1,72 @@
+-- What a reader, a worker and an operator need on the attached table:
+--
+--     psql -v reader=batch_reader -v worker=batch_worker -v operator=batch_operator \
+--         -f examples/grants.sql DATABASE
+--
+-- as a superuser. Roles that are not there are created, and cannot log in; a kind
+-- without a name is left out. It can be repeated, after attach for instance, and
+-- takes nothing away. docs/operations.md says what each can do.
+
+\set ON_ERROR_STOP on
+\if :{?reader} \else \set reader '' \endif
+\if :{?worker} \else \set worker '' \endif
+\if :{?operator} \else \set operator '' \endif
+
+BEGIN;
+
+SELECT n.oid AS schema, quote_ident(nspname) AS schema_name
+FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace
+WHERE extname = 'tasker_checkpoint' \gset
+SELECT coalesce(:schema_name.tasker_checkpoint_table()::oid, 0) AS steps \gset
+SELECT :steps = 0 AS none \gset
+\if :none
+DO $$ BEGIN RAISE 'no steps table is attached' USING ERRCODE = '55000'; END $$;
+\endif
+
+SELECT DISTINCT format('CREATE ROLE %I', role)
+FROM unnest(ARRAY[:'reader', :'worker', :'operator']) AS role
+WHERE role <> '' AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role::name)
+\gexec
+
+SELECT DISTINCT format('GRANT USAGE ON SCHEMA %I TO %I', nspname, role)
+FROM unnest(ARRAY[:'reader', :'worker', :'operator']) AS role, pg_namespace n
+WHERE role <> ''
+AND n.oid IN (:schema, (SELECT relnamespace FROM pg_class WHERE oid = :steps))
+\gexec
+
+-- The table. The guard trigger names its key and its checkpoint, in this order;
+-- of the other columns it may have only some.
+SELECT format('GRANT SELECT ON %s TO %I', :steps::regclass, role)
+FROM unnest(ARRAY[:'reader', :'operator']) AS role
+WHERE role <> ''
+\gexec
+SELECT format('GRANT %s (%s) ON %s TO %I', privilege,
+              string_agg(quote_ident(attname), ', ' ORDER BY attnum), :steps::regclass, role)
+FROM (VALUES
+    (:'worker', 'SELECT', true, '{processed}'::name[]),
+    (:'worker', 'UPDATE', false, '{updated_at}'),
+    (:'operator', 'UPDATE', false,
+     '{updated_at,in_process,processed,processed_at,results,backoff_request_seconds}')
+) AS g (role, privilege, with_key, names)
+JOIN pg_trigger t ON tgrelid = :steps AND tgparentid = 0
+JOIN pg_proc p ON p.oid = tgfoid AND proname = 'tasker_checkpoint_guard' AND pronamespace = :schema
+JOIN pg_attribute ON attrelid = :steps AND NOT attisdropped
+     AND (attname = ANY (names) OR attnum = tgattr[1] OR (with_key AND attnum = tgattr[0]))
+WHERE role <> ''
+GROUP BY role, privilege
+\gexec
+
+-- The functions. What reads is everybody's.
+SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', p.oid::regprocedure, role)
+FROM (VALUES
+    (:'worker', 'dispatch claim heartbeat yield save yield_step_event complete release'),
+    (:'operator', 'dispatch pause resume cancel rewind clear reset_for_retry'),
+    (:'operator', 'attach detach doctor stats stats_reset'),
+    (:'operator', 'purge trim purge_events purge_archive')
+) AS g (role, functions)
+CROSS JOIN string_to_table(functions, ' ') AS f
+JOIN pg_proc p ON proname = 'tasker_checkpoint_' || f AND pronamespace = :schema
+WHERE role <> ''
+\gexec
+
+COMMIT;
