@@ -142,14 +142,15 @@ tckpt_guc_init(void)
 							   &tckpt_notify_channel, "tasker_checkpoint",
 							   PGC_SUSET, 0, check_notify_channel, NULL, NULL);
 
-	/* can't be set once the server runs, so it is nothing without preload */
-	if (process_shared_preload_libraries_in_progress)
-		DefineCustomIntVariable("tasker_checkpoint.max_notifiers",
-								"Databases that can have a notifier at the same time.",
-								"0 lets every transaction notify by itself.",
-								&tckpt_max_notifiers, tckpt_max_notifiers,
-								0, MAX_NOTIFIERS,
-								PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	/* without preload it does nothing, but must not be warned of as unknown */
+	DefineCustomIntVariable("tasker_checkpoint.max_notifiers",
+							"Databases that can have a notifier at the same time.",
+							"At 0, and without preload, transactions notify by themselves.",
+							&tckpt_max_notifiers, tckpt_max_notifiers,
+							0, MAX_NOTIFIERS,
+							process_shared_preload_libraries_in_progress ?
+							PGC_POSTMASTER : PGC_SIGHUP,
+							0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("tasker_checkpoint");
 }

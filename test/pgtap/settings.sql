@@ -16,11 +16,12 @@ INSERT INTO contract VALUES
 ('require_claim', 'off', NULL, NULL, NULL, 'bool', NULL),
 ('max_deliveries', '20', NULL, '0', '2147483647', 'integer', NULL),
 ('max_lease', '3600', 's', '1', '604800', 'integer', NULL),
+('max_notifiers', '2', NULL, '0', '64', 'integer', NULL),
 ('notify', 'on', NULL, NULL, NULL, 'bool', NULL),
 ('notify_channel', 'tasker_checkpoint', NULL, NULL, NULL, 'string', NULL);
 UPDATE contract SET name = 'tasker_checkpoint.' || name;
 
-SELECT plan(12 * 7 + 12);
+SELECT plan(13 * 7 + 12);
 
 SELECT set_eq($$SELECT name FROM pg_settings WHERE name LIKE 'tasker\_checkpoint.%'$$, 'SELECT name FROM contract', 'these settings and no others');
 SELECT is(s.boot_val, c.boot_val, 'default of ' || name) FROM contract c LEFT JOIN pg_settings s USING (name) ORDER BY name COLLATE "C";
@@ -29,7 +30,7 @@ SELECT is(s.min_val || ' to ' || s.max_val, c.min_val || ' to ' || c.max_val, 'b
 FROM contract c LEFT JOIN pg_settings s USING (name) ORDER BY name COLLATE "C";
 SELECT is(s.vartype, c.vartype, 'type of ' || name) FROM contract c LEFT JOIN pg_settings s USING (name) ORDER BY name COLLATE "C";
 SELECT is(s.enumvals, c.enumvals, 'values of ' || name) FROM contract c LEFT JOIN pg_settings s USING (name) ORDER BY name COLLATE "C";
-SELECT is(s.context, 'superuser', 'context of ' || name) FROM contract c LEFT JOIN pg_settings s USING (name) ORDER BY name COLLATE "C";
+SELECT is(s.context, CASE name WHEN 'tasker_checkpoint.max_notifiers' THEN 'sighup' ELSE 'superuser' END, 'context of ' || name) FROM contract c LEFT JOIN pg_settings s USING (name) ORDER BY name COLLATE "C";
 SELECT ok(s.short_desc ~ '^[A-Z].*\.$', name || ' has a description') FROM contract c LEFT JOIN pg_settings s USING (name) ORDER BY name COLLATE "C";
 
 SELECT throws_ok($$SET tasker_checkpoint.history_limit = -2$$, '22023', NULL, 'below the bounds');
