@@ -9,15 +9,19 @@
  * Here a committed transaction leaves its wake-ups in a ring, and a worker
  * notifies for many at once, in transactions that wait for no flush.
  *
- * Each database in use has a slot with a ring and a worker, which is started
- * from the first commit that needs it and leaves when idle, so that it stands
- * in the way of no DROP DATABASE for long.
+ * Each database in use has a slot with a ring and a worker.  It is started from
+ * the second of two commits in quick succession, since one now and then is no
+ * burden, and leaves when idle, so that it stands in the way of no DROP DATABASE
+ * for long.  Starts that lead to nothing get rarer.
  *
  * Before commit a count of entries is reserved, no position: a commit that
  * waits for a standby must not hold up the others' entries.  After commit
  * nothing here can fail.  Where nothing can be reserved (no preload, ring
  * full, no slot, no worker or one that is still starting) the caller notifies
  * in its own transaction, so that no wake-up depends on a worker's start.
+ *
+ * A NOTIFY that finds the queue full is an error, and a commit must not fail
+ * for a wake-up.  So none is sent while the queue is nearly full.
  *
  * A wake-up that is lost with a crash, or a worker that failed, delays its
  * step until the next poll; the events table is what counts.
@@ -37,6 +41,7 @@
 #include "storage/proc.h"
 #include "storage/shmem.h"
 #include "tcop/tcopprot.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
@@ -51,8 +56,21 @@
 /* A worker without work leaves after so long, in milliseconds */
 #define IDLE_TIMEOUT	2000
 
-/* Without a worker after so long another is asked for, in milliseconds */
-#define START_TIMEOUT	10000
+/* A commit so soon after another one asks for a worker, in milliseconds */
+#define START_WINDOW	100
+
+/*
+ * Without a worker so long after a start there may be another; twice as long
+ * with every start, until a worker has left well.  In milliseconds.
+ */
+#define MIN_RETRY		1000
+#define MAX_RETRY		60000
+
+/* A NOTIFY queue this full is left to others */
+#define QUEUE_LIMIT		0.75
+
+/* A process warns of that no more often, in milliseconds */
+#define WARN_INTERVAL	10000
 
 typedef struct Entry
 {
@@ -64,10 +82,12 @@ typedef struct Entry
 /* All fields are guarded by the one lock */
 typedef struct Slot
 {
-	Oid			database;		/* InvalidOid: free */
-	uint32		generation;		/* changes with each use of the slot */
-	Latch	   *latch;			/* the worker's; NULL until it runs */
-	TimestampTz started_at;		/* when it was asked for */
+	Oid			database;		/* whose it is, or was last */
+	uint32		generation;		/* changes with each worker and database */
+	Latch	   *latch;			/* the worker's; NULL while none runs */
+	TimestampTz wanted_at;		/* last commit that found none */
+	TimestampTz retry_at;		/* no start before */
+	int			retry_delay;	/* of the last start; 0 after a good one */
 	uint32		reserved;		/* entries promised to commits under way */
 	uint32		first;
 	uint32		used;
@@ -92,6 +112,10 @@ static struct
 
 /* Entries that this worker has taken and not yet notified */
 static size_t in_flight = 0;
+
+/* Wake-ups that this process left out and has not warned of */
+static size_t left_out = 0;
+static TimestampTz warned_at = 0;
 
 static shmem_request_hook_type previous_shmem_request = NULL;
 static shmem_startup_hook_type previous_shmem_startup = NULL;
@@ -156,6 +180,37 @@ tckpt_notify_now(const char *channel, const pg_uuid_t *step, int64 sequence)
 	pfree(name);
 }
 
+/*
+ * Whether so many wake-ups can be sent.  If not, they are left out, with a
+ * warning now and then.
+ */
+bool
+tckpt_notify_has_room(size_t n)
+{
+	double		usage = DatumGetFloat8(OidFunctionCall0(F_PG_NOTIFICATION_QUEUE_USAGE));
+	TimestampTz now;
+
+	if (usage < QUEUE_LIMIT)
+		return true;
+
+	left_out += n;
+	now = GetCurrentTimestamp();
+	if (TimestampDifferenceExceeds(warned_at, now, WARN_INTERVAL))
+	{
+		size_t		count = left_out;
+
+		left_out = 0;
+		warned_at = now;
+		ereport(WARNING,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%zu wake-ups of tasker_checkpoint were not sent", count),
+				 errdetail("The NOTIFY queue is %.0f%% full. Workers find these steps when they poll next.",
+						   usage * 100),
+				 errhint("A session that listens does not end its transaction.")));
+	}
+	return false;
+}
+
 static void
 log_lost(size_t n)
 {
@@ -166,15 +221,14 @@ log_lost(size_t n)
 }
 
 /*
- * Frees the slot; the caller has the lock.  Returns how many entries it had,
- * with those of commits that are under way.
+ * The worker is gone; the caller has the lock.  Returns how many entries there
+ * were, with those of commits that are under way.
  */
 static size_t
-free_slot(Slot *slot)
+end_worker(Slot *slot)
 {
 	size_t		lost = (size_t) slot->used + slot->reserved;
 
-	slot->database = InvalidOid;
 	slot->generation++;
 	slot->latch = NULL;
 	slot->reserved = 0;
@@ -182,30 +236,60 @@ free_slot(Slot *slot)
 	return lost;
 }
 
-/* The slot of this database, or a free one, or NULL; the caller has the lock. */
+/*
+ * The slot of this database, or one that no database needs, or NULL; the caller
+ * has the lock.
+ */
 static Slot *
 find_slot(void)
 {
-	Slot	   *free = NULL;
+	TimestampTz now;
 
+	for (int i = 0; i < tckpt_max_notifiers; i++)
+		if (shared->slots[i].database == MyDatabaseId)
+			return &shared->slots[i];
+
+	now = GetCurrentTimestamp();
 	for (int i = 0; i < tckpt_max_notifiers; i++)
 	{
 		Slot	   *slot = &shared->slots[i];
 
-		/* its worker never came, and nothing was reserved without one */
-		if (slot->database != InvalidOid && slot->latch == NULL &&
-			TimestampDifferenceExceeds(slot->started_at, GetCurrentTimestamp(),
-									   START_TIMEOUT))
-			(void) free_slot(slot);
-		if (slot->database == MyDatabaseId)
+		if (slot->latch == NULL && slot->retry_at <= now &&
+			TimestampDifferenceExceeds(slot->wanted_at, now, START_WINDOW))
+		{
+			slot->database = MyDatabaseId;
+			slot->generation++;
+			slot->retry_delay = 0;
 			return slot;
-		if (slot->database == InvalidOid && free == NULL)
-			free = slot;
+		}
 	}
-	return free;
+	return NULL;
 }
 
-/* If it does not start, the slot is taken for another try in a while. */
+/*
+ * Notes that a commit found no worker.  True if one is to be started now; the
+ * caller has the lock.
+ */
+static bool
+want_worker(Slot *slot)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool		start;
+
+	start = slot->retry_at <= now &&
+		!TimestampDifferenceExceeds(slot->wanted_at, now, START_WINDOW);
+	slot->wanted_at = now;
+	if (start)
+	{
+		/* one that comes late finds another generation */
+		slot->generation++;
+		slot->retry_delay = slot->retry_delay == 0 ? MIN_RETRY :
+			Min(slot->retry_delay * 2, MAX_RETRY);
+		slot->retry_at = TimestampTzPlusMilliseconds(now, slot->retry_delay);
+	}
+	return start;
+}
+
 static void
 start_worker(const Slot *slot, uint32 generation)
 {
@@ -232,22 +316,19 @@ tckpt_notifier_reserve(size_t n)
 {
 	Slot	   *slot;
 	uint32		generation = 0;
-	bool		is_new = false;
+	bool		start = false;
 
 	if (shared == NULL || n > RING_ENTRIES)
 		return false;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	slot = find_slot();
-	if (slot != NULL && slot->database == InvalidOid)
+	if (slot != NULL && slot->latch == NULL)
 	{
-		slot->database = MyDatabaseId;
-		slot->started_at = GetCurrentTimestamp();
+		start = want_worker(slot);
 		generation = slot->generation;
-		is_new = true;
 	}
-	else if (slot != NULL && slot->latch != NULL &&
-			 slot->used + slot->reserved + n <= RING_ENTRIES)
+	else if (slot != NULL && slot->used + slot->reserved + n <= RING_ENTRIES)
 	{
 		slot->reserved += n;
 		reservation.slot = slot;
@@ -256,7 +337,7 @@ tckpt_notifier_reserve(size_t n)
 	}
 	LWLockRelease(shared->lock);
 
-	if (is_new)
+	if (start)
 		start_worker(slot, generation);
 	return reservation.n > 0;
 }
@@ -336,12 +417,12 @@ static void
 worker_exit(int code, Datum arg)
 {
 	Slot	   *slot;
-	size_t		lost = in_flight;
+	size_t		lost = in_flight + left_out;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	slot = own_slot(arg);
 	if (slot != NULL)
-		lost += free_slot(slot);
+		lost += end_worker(slot);
 	LWLockRelease(shared->lock);
 	log_lost(lost);
 }
@@ -372,15 +453,19 @@ notify_entries(const Entry *entries, size_t n)
 	SetCurrentStatementStartTimestamp();
 	pgstat_report_activity(STATE_RUNNING, "notifying");
 	StartTransactionCommand();
-	for (size_t i = 0; i < n; i++)
-		tckpt_notify_now(entries[i].channel, &entries[i].step, entries[i].sequence);
+	if (tckpt_notify_has_room(n))
+	{
+		for (size_t i = 0; i < n; i++)
+			tckpt_notify_now(entries[i].channel, &entries[i].step,
+							 entries[i].sequence);
+	}
 	CommitTransactionCommand();
 	in_flight = 0;
 	pgstat_report_stat(false);
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
-/* Whether the worker may leave; if so, the slot is free and it must. */
+/* Whether the worker may leave; if so, its slot has none and it must. */
 static bool
 leave_if_idle(Datum arg)
 {
@@ -391,7 +476,11 @@ leave_if_idle(Datum arg)
 	slot = own_slot(arg);
 	leave = slot == NULL || (slot->used == 0 && slot->reserved == 0);
 	if (leave && slot != NULL)
-		(void) free_slot(slot);
+	{
+		(void) end_worker(slot);
+		slot->retry_at = 0;
+		slot->retry_delay = 0;
+	}
 	LWLockRelease(shared->lock);
 	return leave;
 }
@@ -418,13 +507,15 @@ tckpt_notifier_main(Datum arg)
 	if (database == InvalidOid)
 		proc_exit(0);
 
-	/* sessions that are there go on where new ones are refused */
-	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid,
-											  BGWORKER_BYPASS_ALLOWCONN);
-
 	/* whatever the database is set to */
 	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("lock_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
+	if (GetConfigOption("transaction_timeout", true, false) != NULL)
+		SetConfigOption("transaction_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
+
+	/* sessions that are there go on where new ones are refused */
+	BackgroundWorkerInitializeConnectionByOid(database, InvalidOid,
+											  BGWORKER_BYPASS_ALLOWCONN);
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	slot = own_slot(arg);
@@ -432,6 +523,7 @@ tckpt_notifier_main(Datum arg)
 		slot->latch = MyLatch;
 	LWLockRelease(shared->lock);
 
+	pgstat_report_activity(STATE_IDLE, NULL);
 	for (;;)
 	{
 		size_t		n;

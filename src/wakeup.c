@@ -41,7 +41,8 @@ forget_wakeups(void)
 static void
 send_wakeups(void)
 {
-	if (nwakeups == 0 || tckpt_notifier_reserve(nwakeups))
+	if (nwakeups == 0 || tckpt_notifier_reserve(nwakeups) ||
+		!tckpt_notify_has_room(nwakeups))
 		return;
 
 	for (size_t i = 0; i < nwakeups; i++)

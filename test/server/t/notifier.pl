@@ -1,6 +1,7 @@
 # With the library preloaded a background worker sends the wake-ups, once and in
 # order. It starts with the load, leaves with it, and stands in nobody's way.
-# Where it can't be had the transaction notifies by itself.
+# Where it can't be had the transaction notifies by itself, and where nobody can
+# notify the transaction commits all the same.
 
 use strict;
 use warnings;
@@ -18,6 +19,7 @@ $node->append_conf('postgresql.conf', q{
 shared_preload_libraries = 'tasker_checkpoint'
 max_prepared_transactions = 2
 log_statement = none
+log_min_messages = debug1
 });
 $node->start;
 
@@ -121,8 +123,9 @@ sub senders
 	return join(' ', sort keys %senders);
 }
 
-# The worker of a database, which waits for work. What started it was sent by
-# the session; the listener has heard that when this returns.
+# The worker of a database, which waits for work. What started it, two commits
+# in quick succession, was sent by the session; the listener has heard that when
+# this returns.
 sub worker
 {
 	my ($database, $listener, $server) = @_;
@@ -131,8 +134,8 @@ sub worker
 	$server //= $node;
 	until ($pid)
 	{
-		$server->safe_psql($database, yield_sql($other));
-		heard($listener, 1);
+		$server->safe_psql($database, yield_sql($other) . yield_sql($other));
+		heard($listener, 2);
 		$pid = $server->safe_psql('postgres',
 			"SELECT pid FROM $workers AND datname = '$database' AND wait_event_type = 'Extension'");
 	}
@@ -149,18 +152,36 @@ sub idle
 my $one = listener('one');
 my $two = listener('two');
 
-# The first commit sends its own wake-up, those after it leave that to a worker.
-$node->safe_psql('one', yield_sql());
-my @heard = heard($one, 1);
-is(payloads(@heard), payload($step, 1), 'a wake-up arrives while no worker runs');
+# How many workers were started since.
+sub starts
+{
+	my ($offset) = @_;
+	my @starts = slurp_file($node->logfile, $offset) =~ /starting background worker process "tasker_checkpoint notifier"/g;
+	return scalar(@starts);
+}
+
+# The first commit sends its own wake-up, as does one now and then. Commits in
+# quick succession leave that to a worker.
+my $offset = -s $node->logfile;
+my @heard;
+foreach my $sequence (1 .. 3)
+{
+	$node->safe_psql('one', yield_sql());
+	@heard = heard($one, 1);
+	is(payloads(@heard), payload($step, $sequence), 'a wake-up arrives while no worker runs');
+	my $soon = $node->safe_psql('one', "SELECT clock_timestamp() + interval '110 ms'");
+	$node->poll_query_until('one', "SELECT clock_timestamp() > '$soon'");
+}
+is(starts($offset), 0, 'and none is started for one now and then');
 my $pid = worker('one', $one);
 isnt(senders(@heard), $pid, 'and is not from a worker');
+cmp_ok(starts($offset), '>=', 1, 'commits in quick succession start one');
 is($node->safe_psql('postgres', "SELECT datname, state, wait_event_type, wait_event FROM $workers"),
 	'one|idle|Extension|' . ($node->pg_version >= 17 ? 'TaskerCheckpointNotifierMain' : 'Extension'),
 	'the worker shows what it is');
 $node->safe_psql('one', yield_sql());
 @heard = heard($one, 1);
-is(payloads(@heard), payload($step, 2), 'a wake-up arrives by the worker');
+is(payloads(@heard), payload($step, 4), 'a wake-up arrives by the worker');
 is($heard[0][0], 'tasker_checkpoint', 'on its channel');
 is(senders(@heard), $pid, 'from the worker');
 
@@ -171,7 +192,7 @@ say_in($session, 'BEGIN;' . yield_sql() . 'ROLLBACK');
 say_in($session, 'BEGIN;' . yield_sql() . 'SAVEPOINT a;' . yield_sql() . 'ROLLBACK TO a;' . yield_sql()
 	. 'SAVEPOINT b;' . yield_sql() . 'RELEASE b; COMMIT');
 @heard = heard($one, 3);
-is(payloads(@heard), join(' ', map { payload($step, $_) } 3, 4, 5),
+is(payloads(@heard), join(' ', map { payload($step, $_) } 5, 6, 7),
 	'each yield of a transaction wakes, none that was rolled back');
 is(senders(@heard), $pid, 'all by the worker');
 ok(idle(), 'the worker leaves');
@@ -255,7 +276,7 @@ counted(4096, $pid, 'what the ring holds', heard($one, 4096));
 
 # The worker is terminated.
 $pid = worker('one', $one);
-my $offset = -s $node->logfile;
+$offset = -s $node->logfile;
 kill('STOP', $pid);
 say_in($session, yields_sql(3));
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
@@ -290,14 +311,78 @@ is($heard[0][0], 'tasker_checkpoint', 'and back') if @heard = heard($one, 1);
 say_in($session, 'SET tasker_checkpoint.notify = off;' . yield_sql() . 'RESET tasker_checkpoint.notify;' . yield_sql());
 is(scalar(heard($one, 1)), 1, 'notify = off is obeyed');
 idle();
-$node->safe_psql('postgres', "ALTER DATABASE one SET lock_timeout = '1ms'");
+$node->safe_psql('postgres', "ALTER DATABASE one SET $_ = '1ms'")
+  foreach ('lock_timeout', $node->pg_version >= 17 ? 'transaction_timeout' : ());
 $node->safe_psql('postgres', 'ALTER DATABASE one ALLOW_CONNECTIONS false');
-say_in($session, yield_sql());
+say_in($session, yield_sql() . yield_sql());
 ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM $workers AND datname = 'one' AND wait_event_type = 'Extension')"),
 	'a worker starts for sessions in a database that takes no new ones');
-$node->safe_psql('postgres', 'ALTER DATABASE one RESET lock_timeout');
+$node->safe_psql('postgres', 'ALTER DATABASE one RESET ALL');
 $node->safe_psql('postgres', 'ALTER DATABASE one ALLOW_CONNECTIONS true');
-heard($one, 1);
+heard($one, 2);
+
+# A worker that cannot connect is not started with each commit, and is when it
+# can: 1, 3, 7, 15 s after the first.
+idle();
+$node->safe_psql('postgres', q{UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'one'});
+$offset = -s $node->logfile;
+my $began = time;
+my $sent = 0;
+do
+{
+	say_in($session, yields_sql(1) x 50);
+	$sent += 50;
+} until (starts($offset) >= 3 || time - $began > $PostgreSQL::Test::Utils::timeout_default);
+like(slurp_file($node->logfile, $offset), qr/FATAL:  cannot connect to invalid database/, 'a worker cannot connect');
+cmp_ok(time - $began, '>=', 2, 'the third start is 3 s after the first');
+is(starts($offset), 3, 'and there was none in between');
+@heard = heard($one, $sent);
+is(scalar(@heard) . ' ' . senders(@heard), "$sent $self", "each of $sent commits notified by itself");
+$node->safe_psql('postgres', q{UPDATE pg_database SET datconnlimit = -1 WHERE datname = 'one'});
+isnt(worker('one', $one), '', 'it is started when it can connect');
+
+# A queue that is nearly full, held by a listener that ends no transaction:
+# commits go on, both by themselves and by the worker, and none of them fails.
+SKIP:
+{
+	skip 'the NOTIFY queue has a fixed size of 8 GB before PostgreSQL 17', 11 if $node->pg_version < 17;
+
+	leave($one, $two, $session);
+	$node->append_conf('postgresql.conf', 'max_notify_queue_pages = 64');
+	$node->restart;
+	($one, $two, $session) = (listener('one'), listener('two'), session('one'));
+	my $holder = listener('one');
+	say_in($holder, 'BEGIN; SELECT');
+	$node->safe_psql('one', q{SELECT pg_notify('x', repeat('x', 7000) || n) FROM generate_series(1, 49) n});
+	cmp_ok($node->safe_psql('one', 'SELECT pg_notification_queue_usage()'), '>=', 0.75, 'the queue is nearly full');
+	heard($one, 0);
+	like(say_in($session, yield_sql()),
+		qr/WARNING:  1 wake-ups of tasker_checkpoint were not sent\nDETAIL:  The NOTIFY queue is 7\d% full\. Workers/,
+		'a transaction that would notify commits, and warns');
+	$offset = -s $node->logfile;
+	is(say_in($session, yields_sql(1) x 20), "1\n" x 20 . "said\nsaid\n", 'and no other does for a while');
+	ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM $workers AND datname = 'one' AND wait_event_type = 'Extension')"),
+		'a worker starts');
+	$pid = $node->safe_psql('postgres', "SELECT pid FROM $workers AND datname = 'one'");
+	is(say_in($session, yields_sql(1) x 100), "1\n" x 100 . "said\nsaid\n", 'with it commits go on');
+	ok($node->wait_for_log(qr/WARNING:  \d+ wake-ups of tasker_checkpoint were not sent/, $offset), 'it warns');
+	my @warnings = slurp_file($node->logfile, $offset) =~ /were not sent/g;
+	cmp_ok(scalar(@warnings), '<=', 2, 'now and then');
+	is($node->safe_psql('postgres', "SELECT pid FROM $workers AND datname = 'one'"), $pid, 'it goes on');
+	is(scalar(heard($one, 0)), 0, 'nothing was sent');
+	say_in($holder, 'COMMIT');
+	leave($holder);
+	$pid = worker('one', $one);
+	say_in($session, yields_sql(3));
+	@heard = heard($one, 3);
+	is(scalar(@heard) . ' ' . senders(@heard), "3 $pid", 'once the listener has gone on wake-ups arrive again');
+	is($node->safe_psql('one', 'SELECT pg_notification_queue_usage() < 0.75'), 't', 'there is room');
+
+	leave($one, $two, $session);
+	$node->append_conf('postgresql.conf', 'max_notify_queue_pages = 1048576');
+	$node->restart;
+	($one, $two, $session) = (listener('one'), listener('two'), session('one'));
+}
 
 # Each database has its worker; it is in the way of no command for long.
 $pid = worker('one', $one);
@@ -430,6 +515,14 @@ $node->pgbench('--no-vacuum --client=8 --jobs=2 --transactions=50', 0,
 	[qr{processed: 400/400}], [qr/^$/], '8 sessions yield',
 	{ notifier_alone => q{SELECT tasker_checkpoint_yield(md5(:client_id || 'step')::uuid, '0', 0);} }, 'one');
 is(scalar(heard($one, 400)), 400, 'and none of their wake-ups is lost');
+leave($one);
+
+# Without preload the setting is known, and does nothing.
+$one = restarted_with("tasker_checkpoint.max_notifiers = 3\nmax_worker_processes = 8\nshared_preload_libraries = ''");
+is(($node->psql('one', yield_sql() . 'SHOW tasker_checkpoint.max_notifiers'))[1] =~ s/^\n//r, '3',
+	'max_notifiers can be set without preload');
+is(($node->psql('one', yield_sql()))[2], '', 'without a warning in each session');
+is(scalar(heard($one, 2)), 2, 'and wake-ups arrive');
 leave($one);
 
 $node->stop;
