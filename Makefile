@@ -16,8 +16,10 @@ OBJS = \
 	src/guc.o \
 	src/init.o \
 	src/notifier.o \
+	src/notify.o \
 	src/read.o \
 	src/rules.o \
+	src/stats.o \
 	src/steps.o \
 	src/value.o \
 	src/wakeup.o \

@@ -32,6 +32,7 @@
 #include "utils/syscache.h"
 
 #include "attached.h"
+#include "stats.h"
 #include "tasker_checkpoint.h"
 
 /*
@@ -107,7 +108,7 @@ read_trigger(Oid oid, TckptTrigger *trigger)
 		{
 			if (form->tgattr.dim1 != 2)
 				ereport(ERROR,
-						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						(errcode(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)),
 						 errmsg("guard trigger \"%s\" of table \"%s\" does not name the key and the checkpoint",
 								NameStr(form->tgname), get_rel_name(form->tgrelid)),
 						 errhint("Drop the trigger and call tasker_checkpoint_attach().")));
@@ -160,7 +161,7 @@ find_trigger(Oid function, TckptTrigger *trigger)
 			continue;
 		if (found)
 			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					(errcode(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)),
 					 errmsg("two steps tables are attached"),
 					 errdetail("Tables %s and %s have a guard trigger.",
 							   table_name(trigger->relid),
@@ -288,7 +289,7 @@ tckpt_attached_open(Oid function, LOCKMODE lockmode)
 			trigger = current->trigger;
 		else if (!find_trigger(function, &trigger))
 			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					(errcode(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)),
 					 errmsg("no steps table is attached"),
 					 errhint("Call tasker_checkpoint_attach() with the steps table.")));
 

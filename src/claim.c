@@ -22,6 +22,7 @@
 #include "guc.h"
 #include "read.h"
 #include "rules.h"
+#include "stats.h"
 #include "steps.h"
 #include "tasker_checkpoint.h"
 
@@ -171,6 +172,9 @@ deliver(Claim *claim, TckptEvent *event, const TckptStep *row)
 	bool		nulls[DELIVERY_COLUMNS] = {false};
 
 	event->sequence = tckpt_resume_columns(row->checkpoint, values + 2, nulls + 2);
+	tckpt_stats_count(TCKPT_CLAIMS, 1);
+	if (event->worker != NULL)
+		tckpt_stats_count(TCKPT_EXPIRED_CLAIMS, 1);
 	tckpt_event_new_id(event);
 	event->worker = claim->worker;
 	event->lease = claim->lease;
@@ -209,6 +213,7 @@ try_deliver(Claim *claim, TckptEvent *event)
 	{
 		event->parked = true;
 		(void) tckpt_event_update(claim->function, event);
+		tckpt_stats_count(TCKPT_PARKED, 1);
 		return;
 	}
 	deliver(claim, event, &row);

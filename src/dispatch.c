@@ -26,6 +26,7 @@
 #include "dispatch.h"
 #include "guc.h"
 #include "rules.h"
+#include "stats.h"
 #include "tasker_checkpoint.h"
 #include "wakeup.h"
 
@@ -65,7 +66,7 @@ raise_unfenced(const TckptCall *call)
 
 	if (call->has_row && is_under_lease(&call->event))
 		ereport(ERROR,
-				(errcode(ERRCODE_TCKPT_CLAIM_SUPERSEDED),
+				(errcode(tckpt_refused(ERRCODE_TCKPT_CLAIM_SUPERSEDED)),
 				 errmsg("step \"%s\" is claimed", tckpt_step_name(&call->step)),
 				 errdetail("Worker \"%s\" has it under a lease.",
 						   call->event.worker),
@@ -111,6 +112,7 @@ decide(TckptCall *call)
 		return true;
 
 	call->superseded = true;
+	tckpt_stats_count_now(TCKPT_FENCED, 1);
 	if (!call->quiet)
 		ereport(ERROR,
 				(errcode(ERRCODE_TCKPT_CLAIM_SUPERSEDED),
@@ -142,7 +144,7 @@ tckpt_dispatch_require_no_claim(const pg_uuid_t *step)
 {
 	if (tckpt_require_claim)
 		ereport(ERROR,
-				(errcode(ERRCODE_TCKPT_CLAIM_SUPERSEDED),
+				(errcode(tckpt_refused(ERRCODE_TCKPT_CLAIM_SUPERSEDED)),
 				 errmsg("step \"%s\" must be claimed before a checkpoint is written",
 						tckpt_step_name(step)),
 				 errdetail("tasker_checkpoint.require_claim is on."),
@@ -157,7 +159,7 @@ tckpt_dispatch_require_no_event(Oid function, const pg_uuid_t *step)
 
 	if (tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, &event))
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				(errcode(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)),
 				 errmsg("key of step \"%s\" cannot be changed while the step is dispatched",
 						tckpt_step_name(step)),
 				 errhint("Complete the step's event first, or resume it if it is only paused or cancelled.")));
@@ -281,6 +283,10 @@ tckpt_dispatch_record(TckptCall *call)
 		if (!decide(call) && !call->replayed)
 			return false;
 	}
+	if (call->replayed)
+		tckpt_stats_count(TCKPT_REPLAYS, 1);
+	else
+		tckpt_stats_count(call->kind == TCKPT_CALL_YIELD ? TCKPT_YIELDS : TCKPT_SAVES, 1);
 	return !call->replayed;
 }
 

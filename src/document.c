@@ -17,6 +17,7 @@
 #include "common/int.h"
 
 #include "document.h"
+#include "stats.h"
 #include "tasker_checkpoint.h"
 
 /*
@@ -318,7 +319,7 @@ build_object(const TckptPair *pairs, int npairs, const TckptHistory *history)
 		limit += pairs[i].keylen + INTALIGN(pairs[i].value.len) + sizeof(int32);
 	if (limit > JENTRY_OFFLENMASK)
 		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				(errcode(tckpt_refused(ERRCODE_PROGRAM_LIMIT_EXCEEDED)),
 				 errmsg("checkpoint is too large to be stored"),
 				 errdetail("A jsonb value can take up to %u bytes.",
 						   JENTRY_OFFLENMASK),

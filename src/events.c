@@ -38,6 +38,7 @@
 #include "utils/timestamp.h"
 
 #include "events.h"
+#include "stats.h"
 #include "tasker_checkpoint.h"
 
 #define EVENTS_TABLE	"tasker_checkpoint_events"
@@ -152,7 +153,7 @@ open_events(Oid function, LOCKMODE lockmode)
 
 	if (RelationGetNumberOfAttributes(rel) != NCOLUMNS)
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				(errcode(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)),
 				 errmsg("table \"%s\" must have the columns it was created with",
 						EVENTS_TABLE),
 				 errhint("Create the extension again.")));

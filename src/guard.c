@@ -28,6 +28,7 @@
 #include "guard.h"
 #include "guc.h"
 #include "rules.h"
+#include "stats.h"
 #include "tasker_checkpoint.h"
 
 /* A stored time further ahead of the clock than this is not believed */
@@ -124,6 +125,17 @@ checkpoint_time(const TckptDocument *old)
 	return now;
 }
 
+/* Shortens a history, and counts what it lost. */
+static void
+cut_history(TckptHistory *history, int64 entries, int64 size)
+{
+	uint32		length = tckpt_history_length(history);
+
+	tckpt_history_cut(history, entries, size);
+	tckpt_stats_count(TCKPT_TRUNCATED_ENTRIES,
+					  length - tckpt_history_length(history));
+}
+
 static bool
 items_must_not_fall(const TckptCall *call)
 {
@@ -169,7 +181,7 @@ new_checkpoint(const pg_uuid_t *step, TckptDocument *doc,
 	doc->timestamp = tckpt_value_of_timestamp(checkpoint_time(old));
 	tckpt_history_read(old, &history);
 	tckpt_history_append(&history, doc);
-	tckpt_history_cut(&history, tckpt_history_limit, tckpt_history_size);
+	cut_history(&history, tckpt_history_limit, tckpt_history_size);
 
 	if (call != NULL)
 	{
@@ -198,9 +210,9 @@ edit_checkpoint(const pg_uuid_t *step, const TckptDocument *doc,
 
 	tckpt_history_read(old, &history);
 	if (doc->history.data != NULL)
-		tckpt_history_cut(&history,
-						  JsonContainerSize((const JsonbContainer *) doc->history.data),
-						  -1);
+		cut_history(&history,
+					JsonContainerSize((const JsonbContainer *) doc->history.data),
+					-1);
 	return tckpt_document_compose(doc, &history);
 }
 

@@ -10,6 +10,7 @@
 #include "attached.h"
 #include "guc.h"
 #include "notifier.h"
+#include "stats.h"
 #include "tasker_checkpoint.h"
 #include "wakeup.h"
 
@@ -23,5 +24,6 @@ _PG_init(void)
 	tckpt_guc_init();
 	tckpt_attached_init();
 	tckpt_notifier_init();
+	tckpt_stats_init();
 	tckpt_wakeup_init();
 }

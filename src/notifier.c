@@ -20,9 +20,6 @@
  * full, no slot, no worker or one that is still starting) the caller notifies
  * in its own transaction, so that no wake-up depends on a worker's start.
  *
- * A NOTIFY that finds the queue full is an error, and a commit must not fail
- * for a wake-up.  So none is sent while the queue is nearly full.
- *
  * A wake-up that is lost with a crash, or a worker that failed, delays its
  * step until the next poll; the events table is what counts.
  *
@@ -30,7 +27,6 @@
  */
 #include "postgres.h"
 
-#include "commands/async.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -41,13 +37,13 @@
 #include "storage/proc.h"
 #include "storage/shmem.h"
 #include "tcop/tcopprot.h"
-#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
 #include "guc.h"
 #include "notifier.h"
-#include "rules.h"
+#include "notify.h"
+#include "stats.h"
 #include "tasker_checkpoint.h"
 
 #define RING_ENTRIES	4096
@@ -65,12 +61,6 @@
  */
 #define MIN_RETRY		1000
 #define MAX_RETRY		60000
-
-/* A NOTIFY queue this full is left to others */
-#define QUEUE_LIMIT		0.75
-
-/* A process warns of that no more often, in milliseconds */
-#define WARN_INTERVAL	10000
 
 typedef struct Entry
 {
@@ -112,10 +102,6 @@ static struct
 
 /* Entries that this worker has taken and not yet notified */
 static size_t in_flight = 0;
-
-/* Wake-ups that this process left out and has not warned of */
-static size_t left_out = 0;
-static TimestampTz warned_at = 0;
 
 static shmem_request_hook_type previous_shmem_request = NULL;
 static shmem_startup_hook_type previous_shmem_startup = NULL;
@@ -167,53 +153,10 @@ tckpt_notifier_init(void)
 	shmem_startup_hook = shmem_startup;
 }
 
-/* Notifies in the current transaction. */
-void
-tckpt_notify_now(const char *channel, const pg_uuid_t *step, int64 sequence)
-{
-	char	   *name = tckpt_step_name(step);
-	char	   *payload = psprintf("{\"step_uuid\":\"%s\",\"sequence\":" INT64_FORMAT "}",
-								   name, sequence);
-
-	Async_Notify(channel, payload);
-	pfree(payload);
-	pfree(name);
-}
-
-/*
- * Whether so many wake-ups can be sent.  If not, they are left out, with a
- * warning now and then.
- */
-bool
-tckpt_notify_has_room(size_t n)
-{
-	double		usage = DatumGetFloat8(OidFunctionCall0(F_PG_NOTIFICATION_QUEUE_USAGE));
-	TimestampTz now;
-
-	if (usage < QUEUE_LIMIT)
-		return true;
-
-	left_out += n;
-	now = GetCurrentTimestamp();
-	if (TimestampDifferenceExceeds(warned_at, now, WARN_INTERVAL))
-	{
-		size_t		count = left_out;
-
-		left_out = 0;
-		warned_at = now;
-		ereport(WARNING,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("%zu wake-ups of tasker_checkpoint were not sent", count),
-				 errdetail("The NOTIFY queue is %.0f%% full. Workers find these steps when they poll next.",
-						   usage * 100),
-				 errhint("A session that listens does not end its transaction.")));
-	}
-	return false;
-}
-
 static void
 log_lost(size_t n)
 {
+	tckpt_stats_count_now(TCKPT_NOTIFICATIONS_LOST, n);
 	if (n > 0)
 		ereport(LOG,
 				(errmsg("up to %zu wake-ups of tasker_checkpoint were lost", n),
@@ -417,7 +360,7 @@ static void
 worker_exit(int code, Datum arg)
 {
 	Slot	   *slot;
-	size_t		lost = in_flight + left_out;
+	size_t		lost = in_flight;
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	slot = own_slot(arg);
@@ -458,6 +401,7 @@ notify_entries(const Entry *entries, size_t n)
 		for (size_t i = 0; i < n; i++)
 			tckpt_notify_now(entries[i].channel, &entries[i].step,
 							 entries[i].sequence);
+		tckpt_stats_count(TCKPT_NOTIFICATIONS_BATCHED, n);
 	}
 	CommitTransactionCommand();
 	in_flight = 0;

@@ -24,9 +24,6 @@ extern void tckpt_notifier_init(void);
 extern bool tckpt_notifier_reserve(size_t n);
 extern void tckpt_notifier_push(const TckptWakeup *wakeups, size_t n);
 extern void tckpt_notifier_release(void);
-extern bool tckpt_notify_has_room(size_t n);
-extern void tckpt_notify_now(const char *channel, const pg_uuid_t *step,
-							 int64 sequence);
 
 extern PGDLLEXPORT void tckpt_notifier_main(Datum arg);
 

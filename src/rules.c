@@ -16,6 +16,7 @@
 
 #include "guc.h"
 #include "rules.h"
+#include "stats.h"
 #include "tasker_checkpoint.h"
 
 /* A step as messages name it. */
@@ -51,7 +52,7 @@ tckpt_require_unprocessed(const pg_uuid_t *step, bool processed)
 {
 	if (processed)
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				(errcode(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)),
 				 errmsg("step \"%s\" is already processed",
 						tckpt_step_name(step)),
 				 errhint("Make it ready for another run with tasker_checkpoint_reset_for_retry().")));
@@ -62,7 +63,7 @@ tckpt_require_object(const pg_uuid_t *step, bool is_object)
 {
 	if (!is_object)
 		ereport(ERROR,
-				(errcode(ERRCODE_CHECK_VIOLATION),
+				(errcode(tckpt_refused(ERRCODE_CHECK_VIOLATION)),
 				 errmsg("checkpoint of step \"%s\" must be a JSON object",
 						tckpt_step_name(step)),
 				 errhint("Write an object with the keys \"cursor\" and \"items_processed\", or NULL to clear the checkpoint.")));
@@ -73,7 +74,7 @@ require_key(const pg_uuid_t *step, const TckptValue *value, const char *key)
 {
 	if (value->data == NULL)
 		ereport(ERROR,
-				(errcode(ERRCODE_CHECK_VIOLATION),
+				(errcode(tckpt_refused(ERRCODE_CHECK_VIOLATION)),
 				 errmsg("checkpoint of step \"%s\" must have the key \"%s\"",
 						tckpt_step_name(step), key),
 				 errhint("Write an object with the keys \"cursor\" and \"items_processed\", or NULL to clear the checkpoint.")));
@@ -104,7 +105,7 @@ require_count(const pg_uuid_t *step, const TckptValue *value, const char *key)
 
 	if (!tckpt_value_to_count(value, &count))
 		ereport(ERROR,
-				(errcode(ERRCODE_CHECK_VIOLATION),
+				(errcode(tckpt_refused(ERRCODE_CHECK_VIOLATION)),
 				 errmsg("key \"%s\" in the checkpoint of step \"%s\" must be a non-negative integer",
 						key, tckpt_step_name(step)),
 				 count_detail(value),
@@ -128,7 +129,7 @@ tckpt_require_array(const pg_uuid_t *step, const TckptDocument *doc)
 {
 	if (doc->history.data != NULL && !tckpt_value_is_array(&doc->history))
 		ereport(ERROR,
-				(errcode(ERRCODE_CHECK_VIOLATION),
+				(errcode(tckpt_refused(ERRCODE_CHECK_VIOLATION)),
 				 errmsg("key \"history\" in the checkpoint of step \"%s\" must be an array",
 						tckpt_step_name(step)),
 				 errdetail("It is %s.", value_kind(&doc->history)),
@@ -148,9 +149,12 @@ tckpt_require_truncated(const pg_uuid_t *step, const TckptDocument *doc)
  * already, so it only warns.
  */
 static int
-broken_limit_level(bool insert)
+broken_limit_level(bool insert, int sqlstate)
 {
-	return insert || tckpt_enforce == TCKPT_ENFORCE_WARNING ? WARNING : ERROR;
+	if (insert || tckpt_enforce == TCKPT_ENFORCE_WARNING)
+		return WARNING;
+	(void) tckpt_refused(sqlstate);
+	return ERROR;
 }
 
 void
@@ -159,7 +163,7 @@ tckpt_check_cursor(const pg_uuid_t *step, const TckptDocument *doc, bool insert)
 	Size		size = tckpt_value_size(&doc->cursor);
 
 	if (tckpt_cursor_limit >= 0 && size > (Size) tckpt_cursor_limit)
-		ereport(broken_limit_level(insert),
+		ereport(broken_limit_level(insert, ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("cursor of step \"%s\" is too large",
 						tckpt_step_name(step)),
@@ -186,7 +190,7 @@ tckpt_check_results(const pg_uuid_t *step, const TckptDocument *doc,
 	Size		size = results_size(doc);
 
 	if (tckpt_results_limit >= 0 && size > (Size) tckpt_results_limit)
-		ereport(broken_limit_level(insert),
+		ereport(broken_limit_level(insert, ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("accumulated results of step \"%s\" are too large",
 						tckpt_step_name(step)),
@@ -214,7 +218,7 @@ tckpt_check_items(const pg_uuid_t *step, int64 items, const TckptDocument *old)
 		stored = 0;
 
 	if (items < stored)
-		ereport(broken_limit_level(false),
+		ereport(broken_limit_level(false, ERRCODE_TCKPT_ITEMS_WENT_BACKWARDS),
 				(errcode(ERRCODE_TCKPT_ITEMS_WENT_BACKWARDS),
 				 errmsg("items_processed of step \"%s\" must not fall",
 						tckpt_step_name(step)),

@@ -21,6 +21,7 @@
 
 #include "document.h"
 #include "rules.h"
+#include "stats.h"
 #include "steps.h"
 #include "tasker_checkpoint.h"
 
@@ -169,7 +170,7 @@ execute(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
 						   statement == STATEMENT_READ, call);
 	if (rc != SPI_OK_SELECT && rc != SPI_OK_UPDATE)
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				(errcode(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)),
 				 errmsg("step \"%s\" could not be updated",
 						tckpt_step_name(step)),
 				 errdetail("A rule on table %s rewrote the statement.",
@@ -262,7 +263,7 @@ raise_not_updated(TckptSteps *steps, const pg_uuid_t *step)
 
 	require_found(steps, step, tckpt_steps_peek(steps, step, &row));
 	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			(errcode(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)),
 			 errmsg("step \"%s\" could not be updated", tckpt_step_name(step)),
 			 errdetail("A row security policy for UPDATE, or a trigger of table %s, kept the row as it was.",
 					   steps->table)));
@@ -300,7 +301,7 @@ tckpt_steps_write(TckptSteps *steps, TckptCall *call, const Jsonb *parts)
 		raise_not_updated(steps, &call->step);
 	if (!call->guarded)
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				(errcode(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)),
 				 errmsg("guard trigger did not run for step \"%s\"",
 						tckpt_step_name(&call->step)),
 				 errdetail("The trigger is disabled, session_replication_role is \"replica\", or another trigger removed the checkpoint."),

@@ -21,6 +21,7 @@
 
 #include "guc.h"
 #include "notifier.h"
+#include "notify.h"
 #include "tasker_checkpoint.h"
 #include "wakeup.h"
 

@@ -31,6 +31,8 @@ INSERT INTO contract VALUES
 	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,54000,55000,P0002}'),
 ('tasker_checkpoint_save', 'step_uuid uuid, cursor jsonb, items bigint, results jsonb DEFAULT NULL::jsonb, event_id uuid DEFAULT NULL::uuid',
 	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,55000,P0002,TC002,54000,TC001}'),
+('tasker_checkpoint_stats', '', 'tasker_checkpoint_statistics', 'c', 'volatile', 's', false, '{}'),
+('tasker_checkpoint_stats_reset', '', 'void', 'c', 'volatile', 'u', false, '{}'),
 ('tasker_checkpoint_table', '', 'regclass', 'c', 'stable', 's', true, '{55000}'),
 ('tasker_checkpoint_yield', 'step_uuid uuid, cursor jsonb, items bigint, results jsonb DEFAULT NULL::jsonb, event_id uuid DEFAULT NULL::uuid',
 	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,55000,P0002,TC002,54000,TC001}'),
@@ -45,7 +47,7 @@ JOIN pg_language l ON l.oid = prolang
 JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND extname = 'tasker_checkpoint';
 
-SELECT plan(24 * 12 + 1);
+SELECT plan(26 * 12 + 1);
 
 SELECT set_eq('SELECT name FROM actual', 'SELECT name FROM contract', 'these functions and no others');
 SELECT has_function(name) FROM contract ORDER BY name COLLATE "C";
