@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * control.c
- *	  The functions by which an operator controls a step, and the question
- *	  which table is attached.
+ *	  The functions by which an operator controls a step, and the questions
+ *	  which table is attached and which steps are dispatched.
  *
  * clear, reset_for_retry and rewind lock the step and supersede whoever has
  * it.  pause, resume and cancel only look at it: they change what the next
@@ -13,16 +13,23 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 #include "dispatch.h"
 #include "read.h"
 #include "rules.h"
 #include "tasker_checkpoint.h"
 #include "yield.h"
+
+/* tasker_checkpoint_dispatched_step */
+#define DISPATCHED_COLUMNS 10
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_table);
 /* The attached table, NULL if there is none.  Raises 55000 if there are two. */
@@ -34,6 +41,67 @@ tasker_checkpoint_table(PG_FUNCTION_ARGS)
 	if (!OidIsValid(relid))
 		PG_RETURN_NULL();
 	PG_RETURN_OID(relid);
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_dispatched);
+/*
+ * What the dispatch table says of the steps that the caller sees, but for the
+ * ids of events.
+ */
+Datum
+tasker_checkpoint_dispatched(PG_FUNCTION_ARGS)
+{
+	static const pg_uuid_t no_step = {0};
+	Oid			function = fcinfo->flinfo->fn_oid;
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	TckptSteps *steps;
+	TckptEventScan *scan;
+	TckptEvent	event;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context;
+	bool		row_security;
+
+	InitMaterializedSRF(fcinfo, 0);
+	steps = tckpt_attached_open(function, AccessShareLock);
+	row_security = tckpt_steps_has_row_security(steps);
+
+	/* without row security who sees one step sees all; raises 42501 */
+	(void) tckpt_steps_sees(steps, &no_step);
+
+	/* reset after each row */
+	context = AllocSetContextCreate(caller, "tasker_checkpoint dispatched",
+									ALLOCSET_DEFAULT_SIZES);
+	scan = tckpt_event_scan_all(function);
+	MemoryContextSwitchTo(context);
+	while (tckpt_event_scan_next(scan, &event))
+	{
+		bool		claimed = event.worker != NULL;
+		Interval	lease = {.time = event.lease};
+		Datum		values[DISPATCHED_COLUMNS] = {
+			UUIDPGetDatum(&event.step),
+			BoolGetDatum(event.has_event),
+			CStringGetTextDatum(tckpt_directive_name(event.directive)),
+			BoolGetDatum(event.parked),
+			TimestampTzGetDatum(event.available_at),
+			claimed ? CStringGetTextDatum(event.worker) : (Datum) 0,
+			IntervalPGetDatum(&lease),
+			TimestampTzGetDatum(event.lease_until),
+			Int32GetDatum(event.deliveries),
+			Int64GetDatum(event.sequence)
+		};
+		bool		nulls[DISPATCHED_COLUMNS] = {
+			[5] = !claimed, [6] = !claimed, [7] = !claimed
+		};
+
+		CHECK_FOR_INTERRUPTS();
+		if (!row_security || tckpt_steps_sees(steps, &event.step))
+			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	tckpt_event_scan_end(scan);
+	return (Datum) 0;
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_detach);

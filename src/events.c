@@ -71,7 +71,7 @@ enum
 
 #define ATTNO(column)	((AttrNumber) ((column) + 1))
 
-/* A walk over the events that can be claimed, the oldest first */
+/* A walk along an index of the table */
 struct TckptEventScan
 {
 	Relation	rel;
@@ -531,23 +531,40 @@ tckpt_event_delete_all(Oid function)
 	return count;
 }
 
-/* Begins a walk over events that are available by "now". */
+/* A walk along an index of the table, over what a snapshot has. */
+static TckptEventScan *
+begin_scan(Oid function, const char *index, int nkeys, ScanKey keys,
+		   Snapshot snapshot, LOCKMODE lockmode)
+{
+	TckptEventScan *scan = palloc(sizeof(TckptEventScan));
+
+	scan->context = CurrentMemoryContext;
+	scan->rel = open_events(function, lockmode);
+	scan->index = index_open(index_oid(scan->rel, index), AccessShareLock);
+	scan->snapshot = RegisterSnapshot(snapshot);
+	scan->scan = systable_beginscan_ordered(scan->rel, scan->index,
+											scan->snapshot, nkeys, keys);
+	return scan;
+}
+
+/* Begins a walk over events that are available by "now", the oldest first. */
 TckptEventScan *
 tckpt_event_scan_claimable(Oid function, TimestampTz now)
 {
-	TckptEventScan *scan = palloc(sizeof(TckptEventScan));
 	ScanKeyData key;
 
-	scan->context = CurrentMemoryContext;
-	scan->rel = open_events(function, RowExclusiveLock);
-	scan->index = index_open(index_oid(scan->rel, CLAIMABLE_INDEX),
-							 AccessShareLock);
-	scan->snapshot = RegisterSnapshot(GetLatestSnapshot());
 	ScanKeyInit(&key, ATTNO(COL_AVAILABLE_AT), BTLessEqualStrategyNumber,
 				F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now));
-	scan->scan = systable_beginscan_ordered(scan->rel, scan->index,
-											scan->snapshot, 1, &key);
-	return scan;
+	return begin_scan(function, CLAIMABLE_INDEX, 1, &key, GetLatestSnapshot(),
+					  RowExclusiveLock);
+}
+
+/* Begins a walk over all rows by step, of those that the statement sees. */
+TckptEventScan *
+tckpt_event_scan_all(Oid function)
+{
+	return begin_scan(function, STEP_INDEX, 0, NULL, GetActiveSnapshot(),
+					  AccessShareLock);
 }
 
 /* The next one, as it was when the walk began; false at the end. */

@@ -245,6 +245,15 @@ tckpt_steps_read(TckptSteps *steps, const pg_uuid_t *step)
 	return row.checkpoint;
 }
 
+/* Whether the caller sees the step, by the statement's own snapshot. */
+bool
+tckpt_steps_sees(TckptSteps *steps, const pg_uuid_t *step)
+{
+	TckptStep	row;
+
+	return select_step(steps, STATEMENT_READ, step, &row);
+}
+
 /* The row as a new snapshot has it; false if the caller sees none. */
 bool
 tckpt_steps_peek(TckptSteps *steps, const pg_uuid_t *step, TckptStep *row)

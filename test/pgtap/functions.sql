@@ -16,6 +16,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_cursor', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_detach', '', 'regclass', 'c', 'volatile', 'u', false, '{55000}'),
 ('tasker_checkpoint_dispatch', 'step_uuid uuid', 'uuid', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
+('tasker_checkpoint_dispatched', '', 'SETOF tasker_checkpoint_dispatched_step', 'c', 'stable', 's', true, '{55000}'),
 ('tasker_checkpoint_exists', 'step_uuid uuid', 'boolean', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_get', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_guard', '', 'trigger', 'c', 'volatile', 'u', false, '{23514,54000,55000,TC001,TC002}'),
@@ -47,7 +48,7 @@ JOIN pg_language l ON l.oid = prolang
 JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND extname = 'tasker_checkpoint';
 
-SELECT plan(26 * 12 + 1);
+SELECT plan(27 * 12 + 1);
 
 SELECT set_eq('SELECT name FROM actual', 'SELECT name FROM contract', 'these functions and no others');
 SELECT has_function(name) FROM contract ORDER BY name COLLATE "C";
