@@ -6,6 +6,7 @@ PGFILEDESC = "tasker_checkpoint - checkpoints of batch workflow steps"
 
 OBJS = \
 	$(WIN32RES) \
+	src/archive.o \
 	src/attached.o \
 	src/claim.o \
 	src/control.o \
@@ -14,9 +15,11 @@ OBJS = \
 	src/events.o \
 	src/guard.o \
 	src/guc.o \
+	src/history.o \
 	src/init.o \
 	src/notifier.o \
 	src/notify.o \
+	src/own.o \
 	src/read.o \
 	src/rules.o \
 	src/stats.o \

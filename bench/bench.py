@@ -12,6 +12,7 @@ ROWS = {
     "cpu_notify": cost.cpu_notify,
     "durable": cost.durable,
     "wal": cost.wal,
+    "archive": cost.archive,
     "lz4": cost.lz4,
     "growth": history.growth,
     "hot": history.hot,

@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "archive.h"
 #include "dispatch.h"
 #include "read.h"
 #include "rules.h"
@@ -185,12 +186,13 @@ tasker_checkpoint_reset_for_retry(PG_FUNCTION_ARGS)
 }
 
 /*
- * The entry of a history that was the checkpoint with this sequence; raises
- * 22023 if it is not there any more, or says nothing to resume at.
+ * The entry of a history, or of the archive, that was the checkpoint with this
+ * sequence; raises 22023 if it is not there any more, or says nothing to
+ * resume at.
  */
 static void
-find_entry(const pg_uuid_t *step, const Jsonb *checkpoint, int64 sequence,
-		   TckptDocument *entry, int64 *items)
+find_entry(Oid function, const pg_uuid_t *step, const Jsonb *checkpoint,
+		   int64 sequence, TckptDocument *entry, int64 *items)
 {
 	TckptDocument doc = {0};
 	TckptHistory history;
@@ -199,7 +201,8 @@ find_entry(const pg_uuid_t *step, const Jsonb *checkpoint, int64 sequence,
 		(void) tckpt_document_read(checkpoint, &doc);
 	tckpt_history_read(&doc, &history);
 
-	if (!tckpt_history_entry(&history, sequence, entry))
+	if (!tckpt_history_entry(&history, sequence, entry) &&
+		!tckpt_archive_entry(function, step, &history, sequence, entry))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("checkpoint " INT64_FORMAT " of step \"%s\" is not in its history",
@@ -239,7 +242,7 @@ tasker_checkpoint_rewind(PG_FUNCTION_ARGS)
 
 	tckpt_steps_lock(tckpt_attached_open(function, RowExclusiveLock), &call.step, &row);
 	tckpt_require_unprocessed(&call.step, row.processed);
-	find_entry(&call.step, row.checkpoint, PG_GETARG_INT64(1), &entry, &items);
+	find_entry(function, &call.step, row.checkpoint, PG_GETARG_INT64(1), &entry, &items);
 
 	if (!PG_ARGISNULL(2))
 		results = tckpt_value_of_jsonb(PG_GETARG_JSONB_P(2));

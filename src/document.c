@@ -200,7 +200,14 @@ tckpt_history_length(const TckptHistory *history)
 		(history->entry.data != NULL ? 1 : 0);
 }
 
-/* The stored entry that was the checkpoint with this sequence, if kept. */
+/* The number of the newest stored entry; the new one has the next. */
+static int64
+stored_sequence(const TckptHistory *history)
+{
+	return history->sequence - (history->entry.data != NULL ? 1 : 0);
+}
+
+/* The entry that was the checkpoint with this sequence, if kept. */
 bool
 tckpt_history_entry(const TckptHistory *history, int64 sequence,
 					TckptDocument *entry)
@@ -211,8 +218,10 @@ tckpt_history_entry(const TckptHistory *history, int64 sequence,
 	if (sequence > history->sequence ||
 		sequence <= history->sequence - tckpt_history_length(history))
 		return false;
+	if (sequence > stored_sequence(history))
+		return container_read((const JsonbContainer *) history->entry.data, entry);
 
-	i = history->nstored - 1 - (uint32) (history->sequence - sequence);
+	i = history->nstored - 1 - (uint32) (stored_sequence(history) - sequence);
 	value = tckpt_value_at(history_data(history), history->offsets[i],
 					 history->offsets[i + 1], history->array->children[i]);
 	return container_read((const JsonbContainer *) value.data, entry);
@@ -300,6 +309,23 @@ history_write(const TckptHistory *history, char *dest)
 		memset(data + kept, 0, INTALIGN(kept) - kept);
 		memcpy(data + INTALIGN(kept), history->entry.data, history->entry.len);
 	}
+}
+
+/* The entries from this sequence on, of those that are kept, as an array. */
+Jsonb *
+tckpt_history_since(const TckptHistory *history, int64 sequence)
+{
+	TckptHistory part = *history;
+	int64		n = history->sequence - sequence + 1;
+	Size		size;
+	Jsonb	   *jb;
+
+	tckpt_history_cut(&part, Max(n, 0), -1);
+	size = VARHDRSZ + history_bytes(&part);
+	jb = palloc(size);
+	SET_VARSIZE(jb, size);
+	history_write(&part, (char *) &jb->root);
+	return jb;
 }
 
 /*

@@ -61,6 +61,7 @@ extern void tckpt_history_cut(TckptHistory *history, int64 entries,
 							  int64 size);
 extern bool tckpt_history_entry(const TckptHistory *history, int64 sequence,
 								TckptDocument *entry);
+extern Jsonb *tckpt_history_since(const TckptHistory *history, int64 sequence);
 extern uint32 tckpt_history_length(const TckptHistory *history);
 
 #endif							/* TCKPT_DOCUMENT_H */

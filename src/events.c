@@ -38,7 +38,7 @@
 #include "utils/timestamp.h"
 
 #include "events.h"
-#include "stats.h"
+#include "own.h"
 #include "tasker_checkpoint.h"
 
 #define EVENTS_TABLE	"tasker_checkpoint_events"
@@ -120,25 +120,11 @@ tckpt_event_new_id(TckptEvent *event)
 	event->has_event = true;
 }
 
-/* The table, or an index of it, in the schema of a function of ours. */
-static Oid
-relation_oid(Oid namespace, const char *name)
-{
-	Oid			relid = get_relname_relid(name, namespace);
-
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation \"%s\" does not exist", name),
-				 errhint("Create the extension again.")));
-	return relid;
-}
-
 /* An index of the table; the same name may be another's, who dropped that one. */
 static Oid
 index_oid(Relation rel, const char *name)
 {
-	Oid			index = relation_oid(RelationGetNamespace(rel), name);
+	Oid			index = tckpt_own_relation(RelationGetNamespace(rel), name);
 
 	if (!list_member_oid(RelationGetIndexList(rel), index))
 		elog(ERROR, "\"%s\" is no index of \"%s\"", name, EVENTS_TABLE);
@@ -148,16 +134,7 @@ index_oid(Relation rel, const char *name)
 static Relation
 open_events(Oid function, LOCKMODE lockmode)
 {
-	Relation	rel = table_open(relation_oid(get_func_namespace(function),
-											  EVENTS_TABLE), lockmode);
-
-	if (RelationGetNumberOfAttributes(rel) != NCOLUMNS)
-		ereport(ERROR,
-				(errcode(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)),
-				 errmsg("table \"%s\" must have the columns it was created with",
-						EVENTS_TABLE),
-				 errhint("Create the extension again.")));
-	return rel;
+	return tckpt_own_table(function, EVENTS_TABLE, NCOLUMNS, lockmode);
 }
 
 static void

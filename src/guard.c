@@ -24,6 +24,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "archive.h"
 #include "dispatch.h"
 #include "guard.h"
 #include "guc.h"
@@ -125,15 +126,18 @@ checkpoint_time(const TckptDocument *old)
 	return now;
 }
 
-/* Shortens a history, and counts what it lost. */
+/* Shortens a history; what it loses is counted, and archived. */
 static void
-cut_history(TckptHistory *history, int64 entries, int64 size)
+cut_history(Oid guard, const pg_uuid_t *step, TckptHistory *history,
+			int64 entries, int64 size)
 {
-	uint32		length = tckpt_history_length(history);
+	TckptHistory before = *history;
 
 	tckpt_history_cut(history, entries, size);
 	tckpt_stats_count(TCKPT_TRUNCATED_ENTRIES,
-					  length - tckpt_history_length(history));
+					  tckpt_history_length(&before) - tckpt_history_length(history));
+	if (step != NULL)
+		tckpt_archive_cut(guard, step, &before, history);
 }
 
 static bool
@@ -165,7 +169,7 @@ log_checkpoint(const pg_uuid_t *step, int64 items, const TckptHistory *history,
 
 /* A new checkpoint, on top of what "old" holds. */
 static Jsonb *
-new_checkpoint(const pg_uuid_t *step, TckptDocument *doc,
+new_checkpoint(Oid guard, const pg_uuid_t *step, TckptDocument *doc,
 			   const TckptDocument *old, bool insert, TckptCall *call)
 {
 	TckptHistory history;
@@ -181,7 +185,7 @@ new_checkpoint(const pg_uuid_t *step, TckptDocument *doc,
 	doc->timestamp = tckpt_value_of_timestamp(checkpoint_time(old));
 	tckpt_history_read(old, &history);
 	tckpt_history_append(&history, doc);
-	cut_history(&history, tckpt_history_limit, tckpt_history_size);
+	cut_history(guard, step, &history, tckpt_history_limit, tckpt_history_size);
 
 	if (call != NULL)
 	{
@@ -198,7 +202,7 @@ new_checkpoint(const pg_uuid_t *step, TckptDocument *doc,
  * the stored history by its oldest entries, but neither change nor add any.
  */
 static Jsonb *
-edit_checkpoint(const pg_uuid_t *step, const TckptDocument *doc,
+edit_checkpoint(Oid guard, const pg_uuid_t *step, const TckptDocument *doc,
 				const TckptDocument *old)
 {
 	TckptHistory history;
@@ -210,7 +214,7 @@ edit_checkpoint(const pg_uuid_t *step, const TckptDocument *doc,
 
 	tckpt_history_read(old, &history);
 	if (doc->history.data != NULL)
-		cut_history(&history,
+		cut_history(guard, step, &history,
 					JsonContainerSize((const JsonbContainer *) doc->history.data),
 					-1);
 	return tckpt_document_compose(doc, &history);
@@ -238,8 +242,8 @@ is_edit(const TckptDocument *doc, const TckptDocument *old)
  * was no checkpoint.
  */
 static Jsonb *
-guard_update(const pg_uuid_t *step, const Jsonb *new, const Jsonb *old,
-			 TckptCall *call)
+guard_update(Oid guard, const pg_uuid_t *step, const Jsonb *new,
+			 const Jsonb *old, TckptCall *call)
 {
 	TckptDocument doc;
 	TckptDocument olddoc = {0};
@@ -253,10 +257,10 @@ guard_update(const pg_uuid_t *step, const Jsonb *new, const Jsonb *old,
 		(void) tckpt_document_read(old, &olddoc);
 
 	if (call == NULL && is_edit(&doc, &olddoc))
-		return edit_checkpoint(step, &doc, &olddoc);
+		return edit_checkpoint(guard, step, &doc, &olddoc);
 	if (call == NULL)
 		tckpt_dispatch_require_no_claim(step);
-	return new_checkpoint(step, &doc, &olddoc, false, call);
+	return new_checkpoint(guard, step, &doc, &olddoc, false, call);
 }
 
 /*
@@ -265,7 +269,7 @@ guard_update(const pg_uuid_t *step, const Jsonb *new, const Jsonb *old,
  * is.
  */
 static Jsonb *
-guard_insert(const pg_uuid_t *step, const Jsonb *new)
+guard_insert(Oid guard, const pg_uuid_t *step, const Jsonb *new)
 {
 	TckptDocument doc;
 	TckptDocument none = {0};
@@ -277,7 +281,7 @@ guard_insert(const pg_uuid_t *step, const Jsonb *new)
 	if (doc.history_truncated.data == NULL &&
 		(doc.history.data == NULL ||
 		 JsonContainerSize((const JsonbContainer *) doc.history.data) == 0))
-		return new_checkpoint(step, &doc, &none, true, NULL);
+		return new_checkpoint(guard, step, &doc, &none, true, NULL);
 
 	tckpt_require_truncated(step, &doc);
 	tckpt_check_cursor(step, &doc, true);
@@ -301,6 +305,16 @@ check_unprocessed(const TckptCall *call, Relation rel, HeapTuple row)
 
 	processed = heap_getattr(row, attno, RelationGetDescr(rel), &isnull);
 	tckpt_require_unprocessed(&call->step, !isnull && DatumGetBool(processed));
+}
+
+/* For a step whose checkpoint is about to be removed. */
+static void
+archive_cleared(Oid guard, const pg_uuid_t *step, const Jsonb *old)
+{
+	TckptDocument doc;
+
+	if (step != NULL && tckpt_document_read(old, &doc))
+		tckpt_archive_clear(guard, step, &doc);
 }
 
 /* The row with another checkpoint; NULL clears it. */
@@ -339,6 +353,7 @@ static HeapTuple
 guard_row(FunctionCallInfo fcinfo, HeapTuple old, HeapTuple new)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	Oid			guard = fcinfo->flinfo->fn_oid;
 	Relation	rel = trigdata->tg_relation;
 	const Trigger *trigger = trigdata->tg_trigger;
 	TupleDesc	tupdesc = RelationGetDescr(rel);
@@ -373,23 +388,31 @@ guard_row(FunctionCallInfo fcinfo, HeapTuple old, HeapTuple new)
 
 	newvalue = heap_getattr(new, attno, tupdesc, &isnull);
 	if (isnull)
+	{
+		if (!oldnull)
+			archive_cleared(guard, step, DatumGetJsonbP(oldvalue));
 		return new;
+	}
 	same = call == NULL && !oldnull && same_stored(newvalue, oldvalue);
 	if (same && VARSIZE_ANY(DatumGetPointer(newvalue)) > JSON_NULL_SIZE)
 		return new;
 
 	checkpoint = DatumGetJsonbP(newvalue);
 	if (tckpt_is_json_null(checkpoint))
+	{
+		if (!oldnull)
+			archive_cleared(guard, step, DatumGetJsonbP(oldvalue));
 		return with_checkpoint(new, tupdesc, attno, NULL);
+	}
 	if (same)
 		return new;
 
 	if (old != NULL)
-		checkpoint = guard_update(step, checkpoint,
+		checkpoint = guard_update(guard, step, checkpoint,
 								  oldnull ? NULL : DatumGetJsonbP(oldvalue),
 								  call);
 	else
-		checkpoint = guard_insert(step, checkpoint);
+		checkpoint = guard_insert(guard, step, checkpoint);
 	if (checkpoint == NULL)
 		return new;
 	if (call != NULL && !tckpt_dispatch_record(call))

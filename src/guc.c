@@ -40,6 +40,7 @@ int			tckpt_max_deliveries = 20;
 int			tckpt_max_lease = SECS_PER_HOUR;
 bool		tckpt_notify = true;
 char	   *tckpt_notify_channel = NULL;
+bool		tckpt_archive_history = false;
 int			tckpt_max_notifiers = 2;
 
 static const struct config_enum_entry enforce_options[] = {
@@ -141,6 +142,12 @@ tckpt_guc_init(void)
 							   NULL,
 							   &tckpt_notify_channel, "tasker_checkpoint",
 							   PGC_SUSET, 0, check_notify_channel, NULL, NULL);
+
+	DefineCustomBoolVariable("tasker_checkpoint.archive_history",
+							 "Whether history entries go to the archive before they are cut.",
+							 "Also those of a checkpoint that is cleared.",
+							 &tckpt_archive_history, tckpt_archive_history,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 
 	/* without preload it does nothing, but must not be warned of as unknown */
 	DefineCustomIntVariable("tasker_checkpoint.max_notifiers",

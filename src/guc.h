@@ -36,6 +36,7 @@ extern int	tckpt_max_deliveries;	/* 0 no limit */
 extern int	tckpt_max_lease;	/* seconds */
 extern bool tckpt_notify;
 extern char *tckpt_notify_channel;
+extern bool tckpt_archive_history;
 extern int	tckpt_max_notifiers;	/* 0: none */
 
 extern void tckpt_guc_init(void);

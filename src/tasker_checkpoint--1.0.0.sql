@@ -137,17 +137,96 @@ COMMENT ON COLUMN tasker_checkpoint_events.save_sequence IS 'its receipt''s sequ
 -- a dump carries dispatched steps, and a restore goes on with them
 SELECT pg_catalog.pg_extension_config_dump('tasker_checkpoint_events', '');
 
--- whoever can read an event's id can write its step: nothing by default privileges
+--
+-- The archive
+--
+
+-- by the month of the year, in UTC: a partition can be emptied long before its
+-- month comes again
+CREATE TABLE tasker_checkpoint_archive (
+    -- in the order of src/archive.c
+    step_uuid uuid NOT NULL,
+    generation integer NOT NULL,
+    first_sequence bigint NOT NULL,
+    last_sequence bigint NOT NULL,
+    last_at timestamptz,
+    archived_at timestamptz NOT NULL,
+    cleared_by text,
+    entries jsonb NOT NULL,
+    accumulated_results jsonb
+)
+PARTITION BY LIST ((extract(month FROM archived_at AT TIME ZONE 'UTC')));
+CREATE INDEX ON tasker_checkpoint_archive (step_uuid, generation, first_sequence);
+
+CREATE TABLE tasker_checkpoint_archive_01 PARTITION OF tasker_checkpoint_archive FOR VALUES IN (1) USING heap;
+CREATE TABLE tasker_checkpoint_archive_02 PARTITION OF tasker_checkpoint_archive FOR VALUES IN (2) USING heap;
+CREATE TABLE tasker_checkpoint_archive_03 PARTITION OF tasker_checkpoint_archive FOR VALUES IN (3) USING heap;
+CREATE TABLE tasker_checkpoint_archive_04 PARTITION OF tasker_checkpoint_archive FOR VALUES IN (4) USING heap;
+CREATE TABLE tasker_checkpoint_archive_05 PARTITION OF tasker_checkpoint_archive FOR VALUES IN (5) USING heap;
+CREATE TABLE tasker_checkpoint_archive_06 PARTITION OF tasker_checkpoint_archive FOR VALUES IN (6) USING heap;
+CREATE TABLE tasker_checkpoint_archive_07 PARTITION OF tasker_checkpoint_archive FOR VALUES IN (7) USING heap;
+CREATE TABLE tasker_checkpoint_archive_08 PARTITION OF tasker_checkpoint_archive FOR VALUES IN (8) USING heap;
+CREATE TABLE tasker_checkpoint_archive_09 PARTITION OF tasker_checkpoint_archive FOR VALUES IN (9) USING heap;
+CREATE TABLE tasker_checkpoint_archive_10 PARTITION OF tasker_checkpoint_archive FOR VALUES IN (10) USING heap;
+CREATE TABLE tasker_checkpoint_archive_11 PARTITION OF tasker_checkpoint_archive FOR VALUES IN (11) USING heap;
+CREATE TABLE tasker_checkpoint_archive_12 PARTITION OF tasker_checkpoint_archive FOR VALUES IN (12) USING heap;
+
+COMMENT ON TABLE tasker_checkpoint_archive IS
+'history entries that were cut or cleared while tasker_checkpoint.archive_history was on; append-only, written by the guard, read by tasker_checkpoint_history(), emptied by tasker_checkpoint_purge_archive()';
+COMMENT ON COLUMN tasker_checkpoint_archive.step_uuid IS 'the step';
+COMMENT ON COLUMN tasker_checkpoint_archive.generation IS
+'1, and one more after each clear of the step';
+COMMENT ON COLUMN tasker_checkpoint_archive.first_sequence IS
+'number of the first checkpoint in entries';
+COMMENT ON COLUMN tasker_checkpoint_archive.last_sequence IS
+'number of the last one; one less than first_sequence if there are no entries';
+COMMENT ON COLUMN tasker_checkpoint_archive.last_at IS
+'time of the last one, by which the history is known that goes on from it';
+COMMENT ON COLUMN tasker_checkpoint_archive.archived_at IS
+'when the row was written; of a clear, when it was cleared';
+COMMENT ON COLUMN tasker_checkpoint_archive.cleared_by IS
+'session user that cleared the checkpoint; NULL: entries were cut';
+COMMENT ON COLUMN tasker_checkpoint_archive.entries IS
+'checkpoints as the history had them, oldest first';
+COMMENT ON COLUMN tasker_checkpoint_archive.accumulated_results IS
+'results of the checkpoint that was cleared';
+
+DO $partitions$
+DECLARE
+    partition regclass;
+BEGIN
+    FOR partition IN
+        SELECT inhrelid FROM pg_catalog.pg_inherits
+        WHERE inhparent = 'tasker_checkpoint_archive'::regclass
+        ORDER BY inhrelid
+    LOOP
+        EXECUTE format('COMMENT ON TABLE %s IS %L', partition, 'tasker_checkpoint_archive for a month of the year');
+
+        -- so that a publication of all tables does not keep it from being purged
+        EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', partition);
+        PERFORM pg_catalog.pg_extension_config_dump(partition, '');
+    END LOOP;
+END
+$partitions$;
+
+-- nothing by default privileges: whoever can read an event's id can write its
+-- step, and the archive has steps that the reader may not see
 DO $revoke$
 DECLARE
+    own regclass;
     grantee text;
 BEGIN
-    FOR grantee IN
-        SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
-        FROM pg_class c, aclexplode(c.relacl) a
-        WHERE c.oid = 'tasker_checkpoint_events'::regclass AND a.grantee <> c.relowner
+    FOR own, grantee IN
+        SELECT c.oid, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+        FROM pg_class c
+        JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+        JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+             AND e.extname = 'tasker_checkpoint'
+        CROSS JOIN aclexplode(c.relacl) a
+        WHERE c.relkind IN ('r', 'p') AND a.grantee <> c.relowner
+        GROUP BY c.oid, a.grantee
     LOOP
-        EXECUTE format('REVOKE ALL ON tasker_checkpoint_events FROM %s', grantee);
+        EXECUTE format('REVOKE ALL ON %s FROM %s', own, grantee);
     END LOOP;
 END
 $revoke$;
@@ -592,6 +671,45 @@ AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_accumulated_results(uuid) IS
 'partial results of a step, NULL if they are null or there is no checkpoint; raises 22004, 55000, P0002';
 
+CREATE TYPE tasker_checkpoint_history_entry AS (
+    generation integer,
+    sequence bigint,
+    cursor jsonb,
+    items_processed bigint,
+    checkpointed_at timestamptz,
+    accumulated_results jsonb,
+    archived boolean,
+    cleared_at timestamptz,
+    cleared_by text
+);
+COMMENT ON TYPE tasker_checkpoint_history_entry IS
+'a checkpoint that a step had';
+COMMENT ON COLUMN tasker_checkpoint_history_entry.generation IS
+'1, and one more after each clear that was archived';
+COMMENT ON COLUMN tasker_checkpoint_history_entry.sequence IS
+'number of the checkpoint in its generation';
+COMMENT ON COLUMN tasker_checkpoint_history_entry.cursor IS
+'where the step would have been resumed, as the handler gave it';
+COMMENT ON COLUMN tasker_checkpoint_history_entry.items_processed IS
+'items that the step had processed; NULL if that was not kept';
+COMMENT ON COLUMN tasker_checkpoint_history_entry.checkpointed_at IS
+'time of the checkpoint; NULL if it is unreadable';
+COMMENT ON COLUMN tasker_checkpoint_history_entry.accumulated_results IS
+'partial results, of the present checkpoint and of one that was cleared; NULL otherwise: history keeps none';
+COMMENT ON COLUMN tasker_checkpoint_history_entry.archived IS
+'whether it is in the archive; else it is in the checkpoint only';
+COMMENT ON COLUMN tasker_checkpoint_history_entry.cleared_at IS
+'when its generation was cleared; NULL: it is the present one';
+COMMENT ON COLUMN tasker_checkpoint_history_entry.cleared_by IS
+'session user that cleared it';
+
+CREATE FUNCTION tasker_checkpoint_history(step_uuid uuid)
+RETURNS SETOF tasker_checkpoint_history_entry
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_history(uuid) IS
+'every checkpoint that a step had, oldest first, as far as archive and history keep it; raises 22004, 55000, P0002';
+
 --
 -- Control
 --
@@ -723,6 +841,89 @@ AS 'MODULE_PATHNAME';
 REVOKE EXECUTE ON FUNCTION tasker_checkpoint_stats_reset() FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_stats_reset() IS
 'sets the counters of tasker_checkpoint_stats() to 0, for this database; a NOTICE if the library is not preloaded';
+
+--
+-- Maintenance of the archive
+--
+
+CREATE FUNCTION tasker_checkpoint_purge_archive(
+    older_than interval,
+    max_rows integer DEFAULT 1000,
+    dry_run boolean DEFAULT false
+)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $purge$
+DECLARE
+    month_now timestamp := date_trunc('month', now() AT TIME ZONE 'UTC');
+    cutoff timestamptz;
+    part record;
+    purged bigint := 0;
+    n bigint;
+BEGIN
+    IF older_than IS NULL OR max_rows IS NULL OR dry_run IS NULL THEN
+        RAISE EXCEPTION '% must not be null',
+            CASE WHEN older_than IS NULL THEN 'older_than'
+                 WHEN max_rows IS NULL THEN 'max_rows' ELSE 'dry_run' END
+            USING ERRCODE = 'null_value_not_allowed';
+    ELSIF older_than < '0' OR max_rows < 1 THEN
+        RAISE EXCEPTION '% is out of range',
+            CASE WHEN older_than < '0' THEN 'older_than' ELSE 'max_rows' END
+            USING ERRCODE = 'invalid_parameter_value',
+            DETAIL = CASE WHEN older_than < '0' THEN 'It must not be negative.'
+                          ELSE 'It must be at least 1.' END;
+    END IF;
+    cutoff := now() - older_than;
+
+    -- the oldest month first: the one after this one, as it last was
+    FOR part IN
+        SELECT format('%I.tasker_checkpoint_archive_%s', n.nspname,
+                      to_char(month_now - ago * interval '1 month', 'MM')) AS name,
+               (month_now + (1 - ago) * interval '1 month') AT TIME ZONE 'UTC' <= cutoff AS is_over
+        FROM pg_extension e
+        JOIN pg_namespace n ON n.oid = e.extnamespace
+        CROSS JOIN generate_series(11, 0, -1) AS ago
+        WHERE e.extname = 'tasker_checkpoint'
+        ORDER BY ago DESC
+    LOOP
+        IF dry_run THEN
+            EXECUTE format('SELECT count(*) FROM %s WHERE archived_at < $1', part.name)
+                INTO n USING cutoff;
+            purged := purged + n;
+            CONTINUE;
+        END IF;
+
+        -- a whole month at once, unless somebody reads it
+        IF part.is_over THEN
+            BEGIN
+                EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE NOWAIT', part.name);
+                EXECUTE format('SELECT count(*) FROM %s', part.name) INTO n;
+                IF n > 0 THEN
+                    EXECUTE format('TRUNCATE %s', part.name);
+                END IF;
+                purged := purged + n;
+                CONTINUE;
+            EXCEPTION WHEN lock_not_available OR object_in_use THEN
+                NULL;
+            END;
+        END IF;
+
+        EXIT WHEN purged >= max_rows;
+        EXECUTE format('DELETE FROM %1$s WHERE ctid = ANY (ARRAY('
+                       'SELECT ctid FROM %1$s WHERE archived_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))',
+                       part.name)
+            USING cutoff, max_rows - purged;
+        GET DIAGNOSTICS n = ROW_COUNT;
+        purged := purged + n;
+    END LOOP;
+
+    RETURN purged;
+END
+$purge$;
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_purge_archive(interval, integer, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_purge_archive(interval, integer, boolean) IS
+'removes what was archived longer ago than older_than: months that are over as a whole, of others up to max_rows rows; returns how many rows of the archive went, or, in a dry run, how many would in the end; acts as the archive''s owner; raises 22004, 22023';
 
 --
 -- Attach Tasker's table, if it is here

@@ -41,6 +41,18 @@ class Save(Writer):
     statement = "SELECT * FROM tasker_checkpoint_save($1, $2, $3, $4)"
 
 
+class ArchivingSave(Save):
+    """An unfenced save that archives what it cuts."""
+
+    name = "archiving save"
+
+    def __init__(
+        self, server: Server, database: str, step: str, **settings: Any
+    ) -> None:
+        settings["tasker_checkpoint__archive_history"] = "on"
+        super().__init__(server, database, step, **settings)
+
+
 class Plain(Writer):
     """The plain UPDATE: the documents that a save made, one after the other."""
 

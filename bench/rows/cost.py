@@ -7,6 +7,7 @@ from harness.results import QUICK, Row
 from harness.server import NOTIFIER, NOTIFY, Server
 from harness.writers import (
     DOCUMENTS,
+    ArchivingSave,
     FencedSave,
     Plain,
     Save,
@@ -211,6 +212,29 @@ def wal(row: Row) -> None:
             "bytes",
         )
     NOTIFY.set(full_page_writes="on")
+
+
+def archive(row: Row) -> None:
+    """A save that archives what it cuts, against one that does not."""
+    for history in (0, 10, 100):
+        kinds = (Plain, Save, ArchivingSave)
+        with Setting(NOTIFIER, history, kinds) as setting:
+            cells = setting.measure(row, 40, COUNTS[history])
+        for metric, unit in (("cpu", "us"), ("wal", "bytes")):
+            with_it = _values(cells, "archiving save", metric)
+            without = _values(cells, "save", metric)
+            row.figure(
+                f"{metric} of archiving save / save, history {history}",
+                ratio(with_it, without),
+                "x",
+                # a history of 100 is the default
+                most=1.1 if history == 100 else None,
+            )
+            row.figure(
+                f"{metric} of archiving save, history {history}",
+                figure(with_it),
+                unit,
+            )
 
 
 def lz4(row: Row) -> None:

@@ -21,9 +21,11 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_get', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_guard', '', 'trigger', 'c', 'volatile', 'u', false, '{23514,54000,55000,TC001,TC002}'),
 ('tasker_checkpoint_heartbeat', 'event_id uuid, lease interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'u', false, '{22004,22023}'),
+('tasker_checkpoint_history', 'step_uuid uuid', 'SETOF tasker_checkpoint_history_entry', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_items_processed', 'step_uuid uuid', 'bigint', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_load', 'step_uuid uuid', 'tasker_checkpoint_state', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_pause', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
+('tasker_checkpoint_purge_archive', 'older_than interval, max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false', 'bigint', 'plpgsql', 'volatile', 'u', false, '{22004,22023}'),
 ('tasker_checkpoint_release', 'event_id uuid, delay interval DEFAULT ''00:00:00''::interval',
 	'boolean', 'c', 'volatile', 'u', false, '{22004,22023}'),
 ('tasker_checkpoint_reset_for_retry', 'step_uuid uuid, reset_checkpoint boolean DEFAULT false', 'void', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
@@ -48,7 +50,7 @@ JOIN pg_language l ON l.oid = prolang
 JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND extname = 'tasker_checkpoint';
 
-SELECT plan(27 * 12 + 1);
+SELECT plan(29 * 12 + 1);
 
 SELECT set_eq('SELECT name FROM actual', 'SELECT name FROM contract', 'these functions and no others');
 SELECT has_function(name) FROM contract ORDER BY name COLLATE "C";
@@ -58,7 +60,8 @@ SELECT function_lang_is(name, language) FROM contract ORDER BY name COLLATE "C";
 SELECT volatility_is(name, volatility) FROM contract ORDER BY name COLLATE "C";
 SELECT is(a.parallel, c.parallel, format('parallel safety of %s', name)) FROM contract c LEFT JOIN actual a USING (name) ORDER BY name COLLATE "C";
 SELECT isnt_strict(name) FROM contract ORDER BY name COLLATE "C";
-SELECT isnt_definer(name) FROM contract ORDER BY name COLLATE "C";
+-- the archive is nobody's but its owner's
+SELECT CASE WHEN name = 'tasker_checkpoint_purge_archive' THEN is_definer(name) ELSE isnt_definer(name) END FROM contract ORDER BY name COLLATE "C";
 SELECT is(a.public, c.public, format('whether PUBLIC may execute %s', name)) FROM contract c LEFT JOIN actual a USING (name) ORDER BY name COLLATE "C";
 SELECT is(config, CASE language WHEN 'plpgsql' THEN ARRAY['search_path=pg_catalog, pg_temp'] END, format('settings of %s', name))
 FROM actual ORDER BY name COLLATE "C";

@@ -16,12 +16,13 @@ INSERT INTO contract VALUES
 ('require_claim', 'off', NULL, NULL, NULL, 'bool', NULL),
 ('max_deliveries', '20', NULL, '0', '2147483647', 'integer', NULL),
 ('max_lease', '3600', 's', '1', '604800', 'integer', NULL),
+('archive_history', 'off', NULL, NULL, NULL, 'bool', NULL),
 ('max_notifiers', '2', NULL, '0', '64', 'integer', NULL),
 ('notify', 'on', NULL, NULL, NULL, 'bool', NULL),
 ('notify_channel', 'tasker_checkpoint', NULL, NULL, NULL, 'string', NULL);
 UPDATE contract SET name = 'tasker_checkpoint.' || name;
 
-SELECT plan(13 * 7 + 12);
+SELECT plan(14 * 7 + 12);
 
 SELECT set_eq($$SELECT name FROM pg_settings WHERE name LIKE 'tasker\_checkpoint.%'$$, 'SELECT name FROM contract', 'these settings and no others');
 SELECT is(s.boot_val, c.boot_val, 'default of ' || name) FROM contract c LEFT JOIN pg_settings s USING (name) ORDER BY name COLLATE "C";
