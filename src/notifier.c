@@ -7,7 +7,8 @@
  * NOTIFY takes a cluster-wide lock at commit and keeps it while the commit
  * record is flushed, so notifying transactions can't be flushed together.
  * Here a committed transaction leaves its wake-ups in a ring, and a worker
- * notifies for many at once, in transactions that wait for no flush.
+ * notifies for many at once, in transactions that wait for no flush.  The first
+ * one after a while is notified at once, and those that follow as batches.
  *
  * Each database in use has a slot with a ring and a worker.  It is started from
  * the second of two commits in quick succession, since one now and then is no
@@ -52,6 +53,9 @@
 /* A worker without work leaves after so long, in milliseconds */
 #define IDLE_TIMEOUT	2000
 
+/* Batches come no faster than that, in milliseconds */
+#define BATCH_INTERVAL	2
+
 /* A commit so soon after another one asks for a worker, in milliseconds */
 #define START_WINDOW	100
 
@@ -75,6 +79,7 @@ typedef struct Slot
 	Oid			database;		/* whose it is, or was last */
 	uint32		generation;		/* changes with each worker and database */
 	Latch	   *latch;			/* the worker's; NULL while none runs */
+	bool		resting;		/* it looks by itself, soon after a batch */
 	TimestampTz wanted_at;		/* last commit that found none */
 	TimestampTz retry_at;		/* no start before */
 	int			retry_delay;	/* of the last start; 0 after a good one */
@@ -174,6 +179,7 @@ end_worker(Slot *slot)
 
 	slot->generation++;
 	slot->latch = NULL;
+	slot->resting = false;
 	slot->reserved = 0;
 	slot->used = 0;
 	return lost;
@@ -328,7 +334,9 @@ tckpt_notifier_push(const TckptWakeup *wakeups, size_t n)
 			strlcpy(entry->channel, tckpt_notify_channel, NAMEDATALEN);
 			slot->used++;
 		}
-		SetLatch(slot->latch);
+		/* to wake it up for each would cost as much as a small statement */
+		if (!slot->resting || slot->used >= BATCH_ENTRIES)
+			SetLatch(slot->latch);
 	}
 	LWLockRelease(shared->lock);
 }
@@ -370,7 +378,10 @@ worker_exit(int code, Datum arg)
 	log_lost(lost);
 }
 
-/* Takes what is there, up to a batch. */
+/*
+ * Takes what is there, up to a batch.  With something, the worker will look
+ * again by itself; without, it waits to be woken up.
+ */
 static size_t
 take_entries(Datum arg, Entry *entries)
 {
@@ -385,6 +396,8 @@ take_entries(Datum arg, Entry *entries)
 		slot->first = (slot->first + 1) % RING_ENTRIES;
 		slot->used--;
 	}
+	if (slot != NULL)
+		slot->resting = n > 0;
 	in_flight = n;
 	LWLockRelease(shared->lock);
 	return n;
@@ -482,16 +495,12 @@ tckpt_notifier_main(Datum arg)
 
 		n = take_entries(arg, entries);
 		if (n > 0)
-		{
 			notify_entries(entries, n);
-			continue;
-		}
-
 		events = WaitLatch(MyLatch,
 						   WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						   IDLE_TIMEOUT, wait_event);
+						   n > 0 ? BATCH_INTERVAL : IDLE_TIMEOUT, wait_event);
 		ResetLatch(MyLatch);
-		if ((events & WL_TIMEOUT) && leave_if_idle(arg))
+		if (n == 0 && (events & WL_TIMEOUT) && leave_if_idle(arg))
 			proc_exit(0);
 	}
 }
