@@ -58,18 +58,6 @@ def interleaved(
     return cells
 
 
-def in_blocks(cells: Sequence[Cell], size: int) -> list[Cell]:
-    """Return the medians of so many cells each."""
-    return [
-        Cell(
-            statistics.median(one.cpu for one in cells[i : i + size]),
-            statistics.median(one.wall for one in cells[i : i + size]),
-            statistics.median(one.wal for one in cells[i : i + size]),
-        )
-        for i in range(0, len(cells), size)
-    ]
-
-
 @dataclass
 class Figure:
     """A median, and the quartiles around it."""

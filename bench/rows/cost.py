@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-from harness.measure import Cell, cell, figure, in_blocks, interleaved, ratio
+from harness.load import finish_pgbench, start_pgbench
+from harness.measure import VACUUM, Cell, cell, figure, interleaved, ratio
 from harness.results import QUICK, Row
 from harness.server import NOTIFIER, NOTIFY, Server
 from harness.writers import (
     DOCUMENTS,
+    RESULTS,
     ArchivingSave,
     FencedSave,
     Plain,
@@ -31,7 +33,6 @@ class Setting:
     history: int
     kinds: tuple[type[Writer], ...]
     compression: str = "pglz"
-    commit: str = "off"
 
     def __enter__(self) -> "Setting":
         self.server.create(DATABASE, self.compression)
@@ -55,8 +56,6 @@ class Setting:
                 for _ in range(self.history + 10):
                     writer.write()
         self.fill_documents()
-        for writer in self.writers:
-            writer.session.sql(f"SET synchronous_commit = {self.commit}")
         self.control.sql("CHECKPOINT")
         return self
 
@@ -78,17 +77,11 @@ class Setting:
         rounds: int,
         count: int,
         label: str = "",
-        block: int = 1,
     ) -> Cells:
         """Let the writers take turns, and keep the samples."""
         if QUICK:
-            rounds = 2 * block
-        cells = {
-            name: in_blocks(taken, block)
-            for name, taken in interleaved(
-                self.writers, rounds, count, self.control
-            ).items()
-        }
+            rounds = 2
+        cells = interleaved(self.writers, rounds, count, self.control)
         for name, taken in cells.items():
             for turn, one in enumerate(taken, 1):
                 for metric in ("cpu", "wall", "wal"):
@@ -104,12 +97,12 @@ def _values(cells: Cells, name: str, metric: str) -> list[float]:
 
 
 def _against_plain(
-    row: Row, cells: Cells, history: int, metric: str, bars: dict[str, float]
+    row: Row, cells: Cells, history: int, bars: dict[str, float]
 ) -> None:
-    plain = _values(cells, "plain UPDATE", metric)
+    plain = _values(cells, "plain UPDATE", "cpu")
     row.figure(f"plain UPDATE, history {history}", figure(plain), "us")
     for name, bar in bars.items():
-        values = _values(cells, name, metric)
+        values = _values(cells, name, "cpu")
         row.figure(
             f"{name} / plain UPDATE, history {history}",
             ratio(values, plain),
@@ -126,7 +119,7 @@ def cpu(row: Row) -> None:
         with Setting(NOTIFIER, history, kinds) as setting:
             cells = setting.measure(row, 40, COUNTS[history])
         bars = {"save": 1.35, "fenced save": 1.8, "yield": 2.2}
-        _against_plain(row, cells, history, "cpu", bars)
+        _against_plain(row, cells, history, bars)
 
 
 def cpu_notify(row: Row) -> None:
@@ -134,18 +127,74 @@ def cpu_notify(row: Row) -> None:
     for history in HISTORIES:
         with Setting(NOTIFY, history, (Plain, Save, Yield)) as setting:
             cells = setting.measure(row, 30, COUNTS[history])
-        _against_plain(row, cells, history, "cpu", {"yield": 2.2})
+        _against_plain(row, cells, history, {"yield": 2.2})
+
+
+# the same writers as scripts of pgbench; a fenced one is given its event
+_SAVE = """\\set n :n + 1
+SELECT * FROM tasker_checkpoint_save(:step, :n::jsonb, :n, :results{});
+"""
+SCRIPTS: dict[type[Writer], str] = {
+    Plain: """\\set n (:n + 1) % 200
+UPDATE plain.workflow_steps
+SET checkpoint = (SELECT doc FROM docs WHERE n = :n), updated_at = now()
+WHERE workflow_step_uuid = :step;
+""",
+    Save: _SAVE.format(""),
+    FencedSave: _SAVE.format(", :event"),
+    Yield: """\\set n :n + 1
+SELECT event_id AS event
+FROM tasker_checkpoint_yield(:step, :n::jsonb, :n, :results, :event) \\gset
+""",
+}
+
+
+def _run_script(setting: Setting, writer: Writer, count: int) -> float:
+    """Write so often by pgbench; the time of a write, in microseconds."""
+    events = setting.control.sql(
+        "SELECT event_id FROM tasker_checkpoint_events WHERE step_uuid = %s",
+        writer.step,
+    )
+    variables = {
+        "step": writer.step,
+        "n": writer.n,
+        "results": RESULTS,
+        "event": events[0][0] if events else "none",
+    }
+    writer.n += count
+    rate, _ = finish_pgbench(
+        start_pgbench(
+            setting.server, DATABASE, SCRIPTS[type(writer)], "-t", str(count),
+            *[f"--define={name}={value}" for name, value in variables.items()],
+            settings="-c tasker_checkpoint.history_size=-1"
+            f" -c tasker_checkpoint.history_limit={setting.history}",
+        )
+    )  # fmt: skip
+    return 1_000_000 / rate
 
 
 def durable(row: Row) -> None:
     """Time as the client sees it, each commit flushed."""
+    bars = {"save": 1.1, "fenced save": 1.2, "yield": 1.25}
     for history in HISTORIES:
-        kinds = (Plain, Save, FencedSave, Yield)
-        with Setting(NOTIFIER, history, kinds, commit="on") as setting:
-            # the disk changes its mind quickly: short cells, medians of many
-            cells = setting.measure(row, 400, 4, block=20)
-        bars = {"save": 1.1, "fenced save": 1.2, "yield": 1.25}
-        _against_plain(row, cells, history, "wall", bars)
+        times: dict[str, list[float]] = {kind.name: [] for kind in SCRIPTS}
+        with Setting(NOTIFIER, history, tuple(SCRIPTS)) as setting:
+            for turn in range(3 if QUICK else 31):
+                setting.control.sql(VACUUM)
+                for writer in setting.writers[:: 1 if turn % 2 else -1]:
+                    taken = _run_script(setting, writer, COUNTS[history])
+                    # the first turn warms caches
+                    if turn > 0:
+                        times[writer.name].append(taken)
+                        row.sample(writer.name, history, turn, "wall", taken)
+        plain = times["plain UPDATE"]
+        row.figure(f"plain UPDATE, history {history}", figure(plain), "us")
+        for name, bar in bars.items():
+            row.figure(
+                f"{name} / plain UPDATE, history {history}",
+                ratio(times[name], plain), "x", most=bar,
+            )  # fmt: skip
+            row.figure(f"{name}, history {history}", figure(times[name]), "us")
 
 
 def wal(row: Row) -> None:
