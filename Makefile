@@ -17,6 +17,7 @@ OBJS = \
 	src/guc.o \
 	src/history.o \
 	src/init.o \
+	src/maintenance.o \
 	src/notifier.o \
 	src/notify.o \
 	src/own.o \

@@ -13,7 +13,7 @@
 #include "storage/lockdefs.h"
 
 /* Statements kept for the table; steps.c says which */
-#define TCKPT_NSTATEMENTS 5
+#define TCKPT_NSTATEMENTS 8
 
 /* The guard trigger of a table */
 typedef struct TckptTrigger

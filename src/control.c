@@ -72,7 +72,7 @@ tasker_checkpoint_dispatched(PG_FUNCTION_ARGS)
 	/* reset after each row */
 	context = AllocSetContextCreate(caller, "tasker_checkpoint dispatched",
 									ALLOCSET_DEFAULT_SIZES);
-	scan = tckpt_event_scan_all(function);
+	scan = tckpt_event_scan_all(function, false);
 	MemoryContextSwitchTo(context);
 	while (tckpt_event_scan_next(scan, &event))
 	{

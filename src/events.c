@@ -546,12 +546,16 @@ tckpt_event_scan_claimable(Oid function, TimestampTz now)
 					  RowExclusiveLock);
 }
 
-/* Begins a walk over all rows by step, of those that the statement sees. */
+/*
+ * Begins a walk over all rows by step: those that the statement sees, or, for
+ * an update of them, the newest.
+ */
 TckptEventScan *
-tckpt_event_scan_all(Oid function)
+tckpt_event_scan_all(Oid function, bool for_update)
 {
-	return begin_scan(function, STEP_INDEX, 0, NULL, GetActiveSnapshot(),
-					  AccessShareLock);
+	return begin_scan(function, STEP_INDEX, 0, NULL,
+					  for_update ? GetLatestSnapshot() : GetActiveSnapshot(),
+					  for_update ? RowExclusiveLock : AccessShareLock);
 }
 
 /* The next one, as it was when the walk began; false at the end. */

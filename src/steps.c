@@ -30,13 +30,27 @@ typedef enum TckptStatement
 {
 	STATEMENT_READ,
 	STATEMENT_PEEK,
+	STATEMENT_STATE,
 	STATEMENT_LOCK,
+	STATEMENT_TRY_LOCK,
 	STATEMENT_WRITE,			/* $2 the checkpoint, $3 updated_at */
+	STATEMENT_STORE,			/* $2 the checkpoint */
 	STATEMENT_RESET				/* $2 unused, $3 updated_at */
 } TckptStatement;
 
 StaticAssertDecl(STATEMENT_RESET + 1 == TCKPT_NSTATEMENTS,
 				 "as many statements as are kept");
+
+/* Rows that a walk fetches at a time; long checkpoints are still out of line */
+#define SCAN_BATCH	100
+
+struct TckptStepScan
+{
+	Portal		portal;
+	SPITupleTable *batch;
+	uint64		fetched;
+	uint64		next;
+};
 
 /* Whether some of the table's rows may be hidden from the caller. */
 bool
@@ -74,6 +88,12 @@ append_reset_columns(StringInfo sql, const TckptSteps *steps)
 	}
 }
 
+static const char *
+processed_column(const TckptSteps *steps)
+{
+	return steps->processed != InvalidAttrNumber ? "processed" : "false";
+}
+
 /* The text of a statement. */
 static char *
 statement_text(const TckptSteps *steps, TckptStatement statement)
@@ -83,19 +103,20 @@ statement_text(const TckptSteps *steps, TckptStatement statement)
 	if (statement == STATEMENT_READ)
 		return psprintf("SELECT %s FROM %s WHERE %s OPERATOR(pg_catalog.=) $1",
 						steps->checkpoint, steps->table, steps->key);
-	if (statement == STATEMENT_PEEK || statement == STATEMENT_LOCK)
+	if (statement == STATEMENT_PEEK || statement == STATEMENT_STATE ||
+		statement == STATEMENT_LOCK || statement == STATEMENT_TRY_LOCK)
 		return psprintf("SELECT %s, %s FROM %s WHERE %s OPERATOR(pg_catalog.=) $1%s",
-						steps->checkpoint,
-						steps->processed != InvalidAttrNumber ? "processed" : "false",
-						steps->table, steps->key,
-						statement == STATEMENT_LOCK ? " FOR NO KEY UPDATE" : "");
+						statement == STATEMENT_STATE ? "NULL" : steps->checkpoint,
+						processed_column(steps), steps->table, steps->key,
+						statement == STATEMENT_LOCK ? " FOR NO KEY UPDATE" :
+						statement == STATEMENT_TRY_LOCK ? " FOR NO KEY UPDATE SKIP LOCKED" : "");
 
 	initStringInfo(&set);
-	if (statement == STATEMENT_WRITE)
-		appendStringInfo(&set, "%s = $2", steps->checkpoint);
-	else
+	if (statement == STATEMENT_RESET)
 		append_reset_columns(&set, steps);
-	if (OidIsValid(steps->updated_at))
+	else
+		appendStringInfo(&set, "%s = $2", steps->checkpoint);
+	if (statement != STATEMENT_STORE && OidIsValid(steps->updated_at))
 		appendStringInfo(&set, "%supdated_at = $3", set.len > 0 ? ", " : "");
 
 	/* a table with none of these columns */
@@ -198,6 +219,31 @@ require_found(const TckptSteps *steps, const pg_uuid_t *step, bool found)
 		tckpt_steps_raise_missing(steps, step);
 }
 
+/* Reads a row that begins with the checkpoint and, if asked for, processed. */
+static void
+read_row(HeapTuple tuple, TupleDesc tupdesc, MemoryContext context,
+		 TckptStep *row)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, tupdesc, 1, &isnull);
+
+	memset(row, 0, sizeof(*row));
+	if (!isnull)
+	{
+		MemoryContext oldcontext = MemoryContextSwitchTo(context);
+
+		row->checkpoint = DatumGetJsonbPCopy(value);
+		if (tckpt_is_json_null(row->checkpoint))
+			row->checkpoint = NULL;
+		MemoryContextSwitchTo(oldcontext);
+	}
+	if (tupdesc->natts > 1)
+	{
+		value = SPI_getbinval(tuple, tupdesc, 2, &isnull);
+		row->processed = !isnull && DatumGetBool(value);
+	}
+}
+
 /* Selects a step's row; false if there is none. */
 static bool
 select_step(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
@@ -210,27 +256,7 @@ select_step(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
 	SPI_connect();
 	found = execute(steps, statement, step, NULL, NULL) > 0;
 	if (found)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[0];
-		TupleDesc	tupdesc = SPI_tuptable->tupdesc;
-		bool		isnull;
-		Datum		value = SPI_getbinval(tuple, tupdesc, 1, &isnull);
-
-		if (!isnull)
-		{
-			MemoryContext oldcontext = MemoryContextSwitchTo(caller);
-
-			row->checkpoint = DatumGetJsonbPCopy(value);
-			if (tckpt_is_json_null(row->checkpoint))
-				row->checkpoint = NULL;
-			MemoryContextSwitchTo(oldcontext);
-		}
-		if (tupdesc->natts > 1)
-		{
-			value = SPI_getbinval(tuple, tupdesc, 2, &isnull);
-			row->processed = !isnull && DatumGetBool(value);
-		}
-	}
+		read_row(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, caller, row);
 	SPI_finish();
 	return found;
 }
@@ -259,6 +285,27 @@ bool
 tckpt_steps_peek(TckptSteps *steps, const pg_uuid_t *step, TckptStep *row)
 {
 	return select_step(steps, STATEMENT_PEEK, step, row);
+}
+
+/* As tckpt_steps_peek(), but for the checkpoint, which may be long. */
+bool
+tckpt_steps_state(TckptSteps *steps, const pg_uuid_t *step, bool *processed)
+{
+	TckptStep	row;
+	bool		seen = select_step(steps, STATEMENT_STATE, step, &row);
+
+	*processed = row.processed;
+	return seen;
+}
+
+/*
+ * The newest version of a step's row, locked until the transaction ends; false
+ * if it is not there, others have it, or the caller may not change it.
+ */
+bool
+tckpt_steps_try_lock(TckptSteps *steps, const pg_uuid_t *step, TckptStep *row)
+{
+	return select_step(steps, STATEMENT_TRY_LOCK, step, row);
 }
 
 /*
@@ -343,6 +390,96 @@ void
 tckpt_steps_reset(TckptSteps *steps, const pg_uuid_t *step)
 {
 	update_locked(steps, STATEMENT_RESET, step);
+}
+
+/*
+ * Stores a checkpoint, or none, in a locked row as any writer does, and leaves
+ * updated_at alone.  False if something kept the row as it was.
+ */
+bool
+tckpt_steps_store(TckptSteps *steps, const pg_uuid_t *step,
+				  const Jsonb *checkpoint)
+{
+	uint64		changed;
+
+	SPI_connect();
+	changed = execute(steps, STATEMENT_STORE, step, checkpoint, NULL);
+	SPI_finish();
+	return changed > 0;
+}
+
+/*
+ * Begins a walk over the steps that have a checkpoint, or those of them that
+ * are processed, as a new snapshot has them and in no order.  Ends with
+ * tckpt_steps_scan_end(): SPI stays connected.
+ */
+TckptStepScan *
+tckpt_steps_scan(TckptSteps *steps, bool processed)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	TckptStepScan *scan = palloc0(sizeof(TckptStepScan));
+	char	   *sql = psprintf("SELECT %s, %s, %s FROM %s WHERE %s IS NOT NULL%s",
+							   steps->checkpoint, processed_column(steps),
+							   steps->key, steps->table, steps->checkpoint,
+							   processed ? " AND processed" : "");
+
+	SPI_connect();
+	scan->portal = SPI_cursor_open_with_args(NULL, sql, 0, NULL, NULL, NULL,
+											 false, 0);
+	MemoryContextSwitchTo(caller);
+	return scan;
+}
+
+static void
+fetch_batch(TckptStepScan *scan)
+{
+	if (scan->batch != NULL)
+		SPI_freetuptable(scan->batch);
+	scan->batch = NULL;
+
+	/* policies may call our functions */
+	tckpt_statements_running++;
+	PG_TRY();
+	{
+		SPI_cursor_fetch(scan->portal, true, SCAN_BATCH);
+	}
+	PG_FINALLY();
+	{
+		tckpt_statements_running--;
+	}
+	PG_END_TRY();
+	scan->batch = SPI_tuptable;
+	scan->fetched = SPI_processed;
+	scan->next = 0;
+}
+
+/* The next one; false at the end. */
+bool
+tckpt_steps_scan_next(TckptStepScan *scan, pg_uuid_t *step, TckptStep *row)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	HeapTuple	tuple;
+	bool		isnull;
+
+	if (scan->next == scan->fetched)
+	{
+		fetch_batch(scan);
+		MemoryContextSwitchTo(caller);
+		if (scan->fetched == 0)
+			return false;
+	}
+	tuple = scan->batch->vals[scan->next++];
+	read_row(tuple, scan->batch->tupdesc, caller, row);
+	*step = *DatumGetUUIDP(SPI_getbinval(tuple, scan->batch->tupdesc, 3, &isnull));
+	return true;
+}
+
+void
+tckpt_steps_scan_end(TckptStepScan *scan)
+{
+	SPI_cursor_close(scan->portal);
+	SPI_finish();
+	pfree(scan);
 }
 
 /* Drops the guard trigger.  Raises 42501 if the caller may not. */

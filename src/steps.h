@@ -21,6 +21,9 @@ typedef struct TckptStep
 	bool		processed;		/* false if the table has no such column */
 } TckptStep;
 
+/* A walk over steps of the table */
+typedef struct TckptStepScan TckptStepScan;
+
 extern bool tckpt_steps_has_row_security(const TckptSteps *steps);
 
 extern Jsonb *tckpt_steps_read(TckptSteps *steps, const pg_uuid_t *step);
@@ -29,12 +32,23 @@ extern void tckpt_steps_lock(TckptSteps *steps, const pg_uuid_t *step,
 extern bool tckpt_steps_sees(TckptSteps *steps, const pg_uuid_t *step);
 extern bool tckpt_steps_peek(TckptSteps *steps, const pg_uuid_t *step,
 							 TckptStep *row);
+extern bool tckpt_steps_state(TckptSteps *steps, const pg_uuid_t *step,
+							  bool *processed);
+extern bool tckpt_steps_try_lock(TckptSteps *steps, const pg_uuid_t *step,
+								 TckptStep *row);
 extern void tckpt_steps_raise_missing(const TckptSteps *steps,
 									  const pg_uuid_t *step);
 extern void tckpt_steps_write(TckptSteps *steps, TckptCall *call,
 							  const Jsonb *parts);
 extern void tckpt_steps_clear(TckptSteps *steps, const pg_uuid_t *step);
 extern void tckpt_steps_reset(TckptSteps *steps, const pg_uuid_t *step);
+extern bool tckpt_steps_store(TckptSteps *steps, const pg_uuid_t *step,
+							  const Jsonb *checkpoint);
 extern void tckpt_steps_drop_guard(TckptSteps *steps);
+
+extern TckptStepScan *tckpt_steps_scan(TckptSteps *steps, bool processed);
+extern bool tckpt_steps_scan_next(TckptStepScan *scan, pg_uuid_t *step,
+								  TckptStep *row);
+extern void tckpt_steps_scan_end(TckptStepScan *scan);
 
 #endif							/* TCKPT_STEPS_H */

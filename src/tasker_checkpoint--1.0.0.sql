@@ -843,6 +843,46 @@ COMMENT ON FUNCTION tasker_checkpoint_stats_reset() IS
 'sets the counters of tasker_checkpoint_stats() to 0, for this database; a NOTICE if the library is not preloaded';
 
 --
+-- Maintenance
+--
+
+CREATE FUNCTION tasker_checkpoint_purge(
+    older_than interval,
+    max_rows integer DEFAULT 1000,
+    dry_run boolean DEFAULT false
+)
+RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_purge(interval, integer, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_purge(interval, integer, boolean) IS
+'removes the checkpoints of processed steps that are older than that, at most max_rows, but for those that others have locked; returns how many, 0 when there are no more; a dry run counts all and removes none; raises 22004, 22023, 55000';
+
+CREATE FUNCTION tasker_checkpoint_trim(
+    entries integer,
+    older_than interval DEFAULT '0',
+    max_rows integer DEFAULT 1000,
+    dry_run boolean DEFAULT false
+)
+RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_trim(integer, interval, integer, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_trim(integer, interval, integer, boolean) IS
+'shortens longer histories to their newest entries, those of at most max_rows steps, whose checkpoints are older than that, but for those that others have locked; returns how many, 0 when there are no more; a dry run counts all and changes none; raises 22004, 22023, 55000';
+
+CREATE FUNCTION tasker_checkpoint_purge_events(
+    max_rows integer DEFAULT 1000,
+    dry_run boolean DEFAULT false
+)
+RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_purge_events(integer, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_purge_events(integer, boolean) IS
+'forgets the dispatch, pause and cancel of steps that are gone or processed, at most max_rows, but for those under a lease and those that others have locked; returns how many, 0 when there are no more; a dry run counts all and removes none; raises 22004, 22023, 25000, 55000';
+
+--
 -- Maintenance of the archive
 --
 

@@ -25,7 +25,11 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_items_processed', 'step_uuid uuid', 'bigint', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_load', 'step_uuid uuid', 'tasker_checkpoint_state', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_pause', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
+('tasker_checkpoint_purge', 'older_than interval, max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false',
+	'bigint', 'c', 'volatile', 'u', false, '{22004,22023,55000}'),
 ('tasker_checkpoint_purge_archive', 'older_than interval, max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false', 'bigint', 'plpgsql', 'volatile', 'u', false, '{22004,22023}'),
+('tasker_checkpoint_purge_events', 'max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false',
+	'bigint', 'c', 'volatile', 'u', false, '{22004,22023,25000,55000}'),
 ('tasker_checkpoint_release', 'event_id uuid, delay interval DEFAULT ''00:00:00''::interval',
 	'boolean', 'c', 'volatile', 'u', false, '{22004,22023}'),
 ('tasker_checkpoint_reset_for_retry', 'step_uuid uuid, reset_checkpoint boolean DEFAULT false', 'void', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
@@ -37,6 +41,8 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_stats', '', 'tasker_checkpoint_statistics', 'c', 'volatile', 's', false, '{}'),
 ('tasker_checkpoint_stats_reset', '', 'void', 'c', 'volatile', 'u', false, '{}'),
 ('tasker_checkpoint_table', '', 'regclass', 'c', 'stable', 's', true, '{55000}'),
+('tasker_checkpoint_trim', 'entries integer, older_than interval DEFAULT ''00:00:00''::interval, max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false',
+	'bigint', 'c', 'volatile', 'u', false, '{22004,22023,55000}'),
 ('tasker_checkpoint_yield', 'step_uuid uuid, cursor jsonb, items bigint, results jsonb DEFAULT NULL::jsonb, event_id uuid DEFAULT NULL::uuid',
 	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,55000,P0002,TC002,54000,TC001}'),
 ('tasker_checkpoint_yield_step_event', 'event_id uuid, checkpoint_data jsonb', 'boolean', 'c', 'volatile', 'u', false, '{22004,22023,55000,P0002,54000,TC001}');
@@ -50,7 +56,7 @@ JOIN pg_language l ON l.oid = prolang
 JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND extname = 'tasker_checkpoint';
 
-SELECT plan(29 * 12 + 1);
+SELECT plan(32 * 12 + 1);
 
 SELECT set_eq('SELECT name FROM actual', 'SELECT name FROM contract', 'these functions and no others');
 SELECT has_function(name) FROM contract ORDER BY name COLLATE "C";

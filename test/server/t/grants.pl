@@ -105,6 +105,7 @@ allowed('batch_worker', "SELECT tasker_checkpoint_dispatch('$step')", $look,
 	"$begin\nSELECT tasker_checkpoint_release(:'event_id')", "$begin\nSELECT tasker_checkpoint_complete(:'event_id')",
 	$yield, "UPDATE $table SET checkpoint = checkpoint || '{\"cursor\": 7}', updated_at = now() WHERE workflow_step_uuid = '$step'");
 refused('batch_worker', "SELECT tasker_checkpoint_pause('$step')", "SELECT tasker_checkpoint_clear('$step')",
+	"SELECT tasker_checkpoint_purge('0')", 'SELECT tasker_checkpoint_trim(0)', 'SELECT tasker_checkpoint_purge_events()',
 	"SELECT inputs FROM $table", "UPDATE $table SET processed = true", "INSERT INTO $table DEFAULT VALUES",
 	"DELETE FROM $table", 'SELECT FROM tasker_checkpoint_events', 'SELECT tasker_checkpoint_detach()');
 
@@ -114,7 +115,8 @@ refused('batch_reader', $yield, "UPDATE $table SET checkpoint = NULL", "SELECT t
 
 allowed('batch_operator', $look, (map { "SELECT tasker_checkpoint_$_('$step')" } qw(dispatch pause cancel resume)),
 	"SELECT tasker_checkpoint_rewind('$step', 1)", "SELECT tasker_checkpoint_reset_for_retry('$step', true)",
-	"SELECT tasker_checkpoint_clear('$step')");
+	"SELECT tasker_checkpoint_clear('$step')",
+	"SELECT tasker_checkpoint_purge('0'), tasker_checkpoint_trim(0), tasker_checkpoint_purge_events()");
 refused('batch_operator', $yield, "SELECT tasker_checkpoint_claim('w')", "UPDATE $table SET inputs = NULL",
 	"DELETE FROM $table", 'SELECT tasker_checkpoint_detach()', 'SELECT FROM tasker_checkpoint_events');
 
