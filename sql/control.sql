@@ -149,6 +149,23 @@ SELECT tasker_checkpoint_pause(:'s1');
 ROLLBACK;
 SELECT directive FROM events;
 
+-- while it is paused the row says since when, and afterwards since when it can be claimed; a delay goes on
+RESET ROLE;
+CREATE VIEW waits AS
+SELECT right(step_uuid::text, 1) AS step, date_trunc('hour', available_at - clock_timestamp()) AS hours FROM tasker_checkpoint_events ORDER BY step_uuid;
+DELETE FROM tasker_checkpoint_events;
+UPDATE steps SET processed = false;
+SELECT tasker_checkpoint_dispatch(:'s1') IS NOT NULL AS dispatched, tasker_checkpoint_release(tasker_checkpoint_dispatch(:'s2'), '1 day') AS delayed;
+UPDATE tasker_checkpoint_events SET available_at = clock_timestamp() - interval '10 hours 1 minute' WHERE step_uuid = :'s1';
+SELECT * FROM waits;
+SELECT tasker_checkpoint_pause(:'s1'), tasker_checkpoint_pause(:'s2');
+SELECT * FROM waits;
+UPDATE tasker_checkpoint_events SET available_at = available_at - interval '10 hours 1 minute';
+SELECT tasker_checkpoint_resume(:'s1'), tasker_checkpoint_resume(:'s2');
+SELECT * FROM waits;
+DROP VIEW waits;
+SET ROLE regress_tckpt_operator;
+
 -- refused
 SELECT tasker_checkpoint_pause(NULL); -- fail
 SELECT tasker_checkpoint_cancel(NULL); -- fail

@@ -256,7 +256,7 @@ tasker_checkpoint_rewind(PG_FUNCTION_ARGS)
 
 /*
  * Gives the step a directive, if it has a weaker one.  A row that is made for
- * it holds nothing else.
+ * it holds nothing else.  While it cannot be claimed, its time says since when.
  */
 static Datum
 set_directive(FunctionCallInfo fcinfo, TckptDirective directive)
@@ -276,13 +276,13 @@ set_directive(FunctionCallInfo fcinfo, TckptDirective directive)
 		if (event.directive >= directive)
 			PG_RETURN_BOOL(false);
 		event.directive = directive;
+		event.available_at = Max(event.available_at, GetCurrentTimestamp());
 		if (found)
 		{
 			(void) tckpt_event_update(function, &event);
 			break;
 		}
 		event.step = *step;
-		event.available_at = GetCurrentTimestamp();
 		if (tckpt_event_insert(function, &event))
 			break;
 	}
@@ -330,6 +330,8 @@ tasker_checkpoint_resume(PG_FUNCTION_ARGS)
 	event.directive = TCKPT_CONTINUE;
 	if (event.has_event)
 	{
+		/* it has waited for nobody meanwhile */
+		event.available_at = Max(event.available_at, GetCurrentTimestamp());
 		(void) tckpt_event_update(function, &event);
 		if (event.worker == NULL || event.lease_until <= GetCurrentTimestamp())
 			tckpt_dispatch_wake(&event);

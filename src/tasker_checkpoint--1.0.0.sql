@@ -119,7 +119,7 @@ COMMENT ON COLUMN tasker_checkpoint_events.directive IS
 'what the next receipt tells the worker: continue, pause or cancel';
 COMMENT ON COLUMN tasker_checkpoint_events.worker IS 'who has claimed the event; NULL if nobody has';
 COMMENT ON COLUMN tasker_checkpoint_events.available_at IS
-'when the event can be claimed; of a claimed one, when its first lease ends';
+'when the event can be claimed; of a claimed one, when its first lease ends; of a paused or cancelled step, since when it cannot be';
 COMMENT ON COLUMN tasker_checkpoint_events.lease IS 'lease last given, by which a save extends it';
 COMMENT ON COLUMN tasker_checkpoint_events.lease_until IS 'when the claim runs out';
 COMMENT ON COLUMN tasker_checkpoint_events.deliveries IS 'claims since the last checkpoint under a claim';
