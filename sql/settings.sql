@@ -1,4 +1,4 @@
--- The settings are an operator's: their bounds, and no way for a worker to lift them
+-- The settings are an operator's: their bounds, and no way for a worker to lift them; but for what health shows
 \set SHOW_CONTEXT never
 \set s1 00000000-0000-0000-0000-000000000001
 SET client_min_messages = error;
@@ -73,6 +73,10 @@ SET tasker_checkpoint.require_monotonic_items = off; -- fail
 SET tasker_checkpoint.notify = off; -- fail
 SET tasker_checkpoint.notify_channel = 'x'; -- fail
 SET tasker_checkpoint.cursor_limit = 1; -- fail
+SET tasker_checkpoint.health_stale = '1h';
+SET tasker_checkpoint.health_stale = -1; -- fail
+SET tasker_checkpoint.health_near_limit = 101; -- fail
+RESET tasker_checkpoint.health_stale;
 SET LOCAL tasker_checkpoint.cursor_limit = -1; -- fail
 RESET tasker_checkpoint.cursor_limit; -- fail
 SET tasker_checkpoint.cursor_limit TO DEFAULT; -- fail

@@ -5,6 +5,8 @@
  *
  * They are an operator's limits.  PGC_SUSET keeps a worker's session from
  * lifting them, also by way of a setting made before the library is loaded.
+ * Thresholds of what is shown as unhealthy bind nobody, and are for whoever
+ * looks.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,6 +44,15 @@ bool		tckpt_notify = true;
 char	   *tckpt_notify_channel = NULL;
 bool		tckpt_archive_history = false;
 int			tckpt_max_notifiers = 2;
+
+/* What tasker_checkpoint_health() shows, which reads them by their names */
+static int	health_stale = 15 * SECS_PER_MINUTE;
+static int	health_stalled = 5;
+static int	health_expired = 5 * SECS_PER_MINUTE;
+static int	health_unclaimed = 5 * SECS_PER_MINUTE;
+static int	health_paused = SECS_PER_DAY;
+static int	health_near_limit = 80;
+static int	health_long_cursor = 2 * 1024;
 
 static const struct config_enum_entry enforce_options[] = {
 	{"warning", TCKPT_ENFORCE_WARNING, false},
@@ -81,6 +92,41 @@ define_size(const char *name, const char *description, int *variable,
 							"As a jsonb value of its own, uncompressed; -1 is no limit.",
 							variable, *variable, no_limit, MAX_SIZE,
 							PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL, NULL);
+}
+
+static void
+define_threshold(const char *name, const char *description, int *variable,
+				 int max, int unit)
+{
+	DefineCustomIntVariable(name, description, "0 turns the finding off.",
+							variable, *variable, 0, max,
+							PGC_USERSET, unit, NULL, NULL, NULL);
+}
+
+static void
+define_thresholds(void)
+{
+	define_threshold("tasker_checkpoint.health_stale",
+					 "Time without checkpoint and heartbeat after which a step that somebody has is stale.",
+					 &health_stale, PG_INT32_MAX, GUC_UNIT_S);
+	define_threshold("tasker_checkpoint.health_stalled",
+					 "Checkpoints in a row with the same cursor and items that make a step stalled.",
+					 &health_stalled, MAX_ENTRIES, 0);
+	define_threshold("tasker_checkpoint.health_expired",
+					 "Time after which a lease that has run out, and that nobody has taken over, is shown.",
+					 &health_expired, PG_INT32_MAX, GUC_UNIT_S);
+	define_threshold("tasker_checkpoint.health_unclaimed",
+					 "Time after which an event that can be claimed, and that nobody claims, is shown.",
+					 &health_unclaimed, PG_INT32_MAX, GUC_UNIT_S);
+	define_threshold("tasker_checkpoint.health_paused",
+					 "Time after which a paused step is shown.",
+					 &health_paused, PG_INT32_MAX, GUC_UNIT_S);
+	define_threshold("tasker_checkpoint.health_near_limit",
+					 "Percent of a limit from which on a cursor or results are near it.",
+					 &health_near_limit, 100, 0);
+	define_threshold("tasker_checkpoint.health_long_cursor",
+					 "Size from which on a cursor is shown as long.",
+					 &health_long_cursor, MAX_SIZE, GUC_UNIT_BYTE);
 }
 
 void
@@ -158,6 +204,8 @@ tckpt_guc_init(void)
 							process_shared_preload_libraries_in_progress ?
 							PGC_POSTMASTER : PGC_SIGHUP,
 							0, NULL, NULL, NULL);
+
+	define_thresholds();
 
 	MarkGUCPrefixReserved("tasker_checkpoint");
 }
