@@ -27,6 +27,11 @@ SELECT tasker_checkpoint_release(event_id, '1 hour')
 FROM tasker_checkpoint_claim('two', '1 minute', 1, '00000000-0000-0000-0000-000000000005');
 SELECT * FROM seen;
 
+-- one step: by its key
+SELECT right(step_uuid::text, 1) AS step, worker, deliveries FROM tasker_checkpoint_dispatched('00000000-0000-0000-0000-000000000003');
+SELECT count(*) FROM tasker_checkpoint_dispatched('00000000-0000-0000-0000-000000000006');
+SELECT count(*) FROM tasker_checkpoint_dispatched('00000000-0000-0000-0000-000000000009'); -- fail
+
 -- also under a snapshot of its own, where nothing can be written
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT count(*) FROM seen;
@@ -48,6 +53,8 @@ SET ROLE regress_tckpt_reader;
 SELECT step FROM seen;
 SET ROLE regress_tckpt_tenant;
 SELECT step FROM seen;
+SELECT right(step_uuid::text, 1) AS step FROM tasker_checkpoint_dispatched('00000000-0000-0000-0000-000000000002');
+SELECT count(*) FROM tasker_checkpoint_dispatched('00000000-0000-0000-0000-000000000003'); -- fail
 RESET ROLE;
 SELECT count(*) FROM seen;
 

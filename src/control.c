@@ -46,13 +46,14 @@ tasker_checkpoint_table(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_dispatched);
 /*
- * What the dispatch table says of the steps that the caller sees, but for the
- * ids of events.
+ * What the dispatch table says of the steps that the caller sees, or of one,
+ * but for the ids of events.
  */
 Datum
 tasker_checkpoint_dispatched(PG_FUNCTION_ARGS)
 {
 	static const pg_uuid_t no_step = {0};
+	const pg_uuid_t *step = PG_ARGISNULL(0) ? NULL : PG_GETARG_UUID_P(0);
 	Oid			function = fcinfo->flinfo->fn_oid;
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	TckptSteps *steps;
@@ -64,15 +65,16 @@ tasker_checkpoint_dispatched(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	steps = tckpt_attached_open(function, AccessShareLock);
-	row_security = tckpt_steps_has_row_security(steps);
 
 	/* without row security who sees one step sees all; raises 42501 */
-	(void) tckpt_steps_sees(steps, &no_step);
+	if (!tckpt_steps_sees(steps, step != NULL ? step : &no_step) && step != NULL)
+		tckpt_steps_raise_missing(steps, step);
+	row_security = step == NULL && tckpt_steps_has_row_security(steps);
 
 	/* reset after each row */
 	context = AllocSetContextCreate(caller, "tasker_checkpoint dispatched",
 									ALLOCSET_DEFAULT_SIZES);
-	scan = tckpt_event_scan_all(function, false);
+	scan = tckpt_event_scan_steps(function, step, false);
 	MemoryContextSwitchTo(context);
 	while (tckpt_event_scan_next(scan, &event))
 	{

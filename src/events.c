@@ -547,13 +547,18 @@ tckpt_event_scan_claimable(Oid function, TimestampTz now)
 }
 
 /*
- * Begins a walk over all rows by step: those that the statement sees, or, for
- * an update of them, the newest.
+ * Begins a walk over all rows by step, or over that of one step: those that the
+ * statement sees, or, for an update of them, the newest.
  */
 TckptEventScan *
-tckpt_event_scan_all(Oid function, bool for_update)
+tckpt_event_scan_steps(Oid function, const pg_uuid_t *step, bool for_update)
 {
-	return begin_scan(function, STEP_INDEX, 0, NULL,
+	ScanKeyData key;
+
+	if (step != NULL)
+		ScanKeyInit(&key, ATTNO(COL_STEP), BTEqualStrategyNumber, F_UUID_EQ,
+					UUIDPGetDatum(step));
+	return begin_scan(function, STEP_INDEX, step != NULL ? 1 : 0, &key,
 					  for_update ? GetLatestSnapshot() : GetActiveSnapshot(),
 					  for_update ? RowExclusiveLock : AccessShareLock);
 }

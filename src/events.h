@@ -81,7 +81,9 @@ extern int64 tckpt_event_delete_all(Oid function);
 
 extern TckptEventScan *tckpt_event_scan_claimable(Oid function,
 												  TimestampTz now);
-extern TckptEventScan *tckpt_event_scan_all(Oid function, bool for_update);
+extern TckptEventScan *tckpt_event_scan_steps(Oid function,
+											   const pg_uuid_t *step,
+											   bool for_update);
 extern bool tckpt_event_scan_next(TckptEventScan *scan, TckptEvent *event);
 extern bool tckpt_event_scan_lock(TckptEventScan *scan, TckptEvent *event);
 extern void tckpt_event_scan_end(TckptEventScan *scan);

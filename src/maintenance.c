@@ -296,7 +296,7 @@ tasker_checkpoint_purge_events(PG_FUNCTION_ARGS)
 	/* reset after each event */
 	context = AllocSetContextCreate(caller, "tasker_checkpoint maintenance",
 									ALLOCSET_DEFAULT_SIZES);
-	scan = tckpt_event_scan_all(fcinfo->flinfo->fn_oid, !dry_run);
+	scan = tckpt_event_scan_steps(fcinfo->flinfo->fn_oid, NULL, !dry_run);
 	MemoryContextSwitchTo(context);
 	while ((dry_run || count < max_rows) && tckpt_event_scan_next(scan, &event))
 	{

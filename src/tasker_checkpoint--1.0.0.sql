@@ -618,12 +618,12 @@ COMMENT ON COLUMN tasker_checkpoint_dispatched_step.deliveries IS
 COMMENT ON COLUMN tasker_checkpoint_dispatched_step.sequence IS
 'number of the last checkpoint known to the dispatch';
 
-CREATE FUNCTION tasker_checkpoint_dispatched()
+CREATE FUNCTION tasker_checkpoint_dispatched(step_uuid uuid DEFAULT NULL)
 RETURNS SETOF tasker_checkpoint_dispatched_step
 LANGUAGE C STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION tasker_checkpoint_dispatched() IS
-'the steps that are dispatched, paused or cancelled, of those that the caller can see, by step; raises 55000';
+COMMENT ON FUNCTION tasker_checkpoint_dispatched(uuid) IS
+'the steps that are dispatched, paused or cancelled, of those that the caller can see, by step, or the given one; raises 55000, P0002';
 
 --
 -- Reading a checkpoint

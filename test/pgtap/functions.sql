@@ -16,7 +16,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_cursor', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_detach', '', 'regclass', 'c', 'volatile', 'u', false, '{55000}'),
 ('tasker_checkpoint_dispatch', 'step_uuid uuid', 'uuid', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
-('tasker_checkpoint_dispatched', '', 'SETOF tasker_checkpoint_dispatched_step', 'c', 'stable', 's', true, '{55000}'),
+('tasker_checkpoint_dispatched', 'step_uuid uuid DEFAULT NULL::uuid', 'SETOF tasker_checkpoint_dispatched_step', 'c', 'stable', 's', true, '{55000,P0002}'),
 ('tasker_checkpoint_exists', 'step_uuid uuid', 'boolean', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_get', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_guard', '', 'trigger', 'c', 'volatile', 'u', false, '{23514,54000,55000,TC001,TC002}'),
