@@ -21,6 +21,7 @@ OBJS = \
 	src/notifier.o \
 	src/notify.o \
 	src/own.o \
+	src/progress.o \
 	src/read.o \
 	src/rules.o \
 	src/stats.o \

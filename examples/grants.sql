@@ -56,6 +56,20 @@ WHERE role <> ''
 GROUP BY role, privilege
 \gexec
 
+-- Tasker's names, which tasker_checkpoint_progress shows
+SELECT format('GRANT SELECT (%s) ON %s TO %I', string_agg(quote_ident(attname), ', ' ORDER BY attnum),
+              n.oid::regclass, role)
+FROM unnest(ARRAY[:'reader', :'operator']) AS role
+CROSS JOIN pg_class s
+JOIN pg_class n ON n.relnamespace = s.relnamespace AND n.relowner = s.relowner AND n.relkind IN ('r', 'p')
+     AND n.relname = ANY (CASE WHEN starts_with(s.relname, 'tasker_')
+                          THEN '{tasker_named_steps,tasker_tasks,tasker_named_tasks}'::name[]
+                          ELSE '{named_steps,tasks,named_tasks}' END)
+JOIN pg_attribute ON attrelid = n.oid AND attname IN ('named_step_uuid', 'task_uuid', 'named_task_uuid', 'name')
+WHERE role <> '' AND s.oid = :steps
+GROUP BY role, n.oid
+\gexec
+
 -- The functions. What reads is everybody's.
 SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', p.oid::regprocedure, role)
 FROM (VALUES

@@ -5,7 +5,7 @@ CREATE EXTENSION tasker_checkpoint;
 CREATE ROLE regress_tckpt_reader;
 CREATE ROLE regress_tckpt_tenant;
 RESET client_min_messages;
-SELECT * FROM tasker_checkpoint_health; -- fail
+SELECT count(*) FROM tasker_checkpoint_health;
 
 -- odd names, no other columns; one with a column "processed" that means something else
 CREATE TABLE "My ""Jobs" ("The ""key""" uuid PRIMARY KEY, processed text DEFAULT 'yes', in_process integer DEFAULT 1);

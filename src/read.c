@@ -41,8 +41,9 @@ read_checkpoint(FunctionCallInfo fcinfo, TckptDocument *doc)
 	return checkpoint;
 }
 
-static int64
-stored_items(const TckptDocument *doc)
+/* The items that a document counts; 0 where that is no count. */
+int64
+tckpt_stored_items(const TckptDocument *doc)
 {
 	int64		items;
 
@@ -91,7 +92,7 @@ tasker_checkpoint_items_processed(PG_FUNCTION_ARGS)
 	TckptDocument doc;
 
 	(void) read_checkpoint(fcinfo, &doc);
-	PG_RETURN_INT64(stored_items(&doc));
+	PG_RETURN_INT64(tckpt_stored_items(&doc));
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_accumulated_results);
@@ -143,7 +144,7 @@ tckpt_resume_columns(const Jsonb *checkpoint, Datum *values, bool *nulls)
 	nulls[1] = doc.cursor.data == NULL;
 	if (!nulls[1])
 		values[1] = JsonbPGetDatum(tckpt_value_to_jsonb(&doc.cursor));
-	values[2] = Int64GetDatum(stored_items(&doc));
+	values[2] = Int64GetDatum(tckpt_stored_items(&doc));
 	nulls[3] = tckpt_value_is_null(&doc.accumulated_results);
 	if (!nulls[3])
 		values[3] = JsonbPGetDatum(tckpt_value_to_jsonb(&doc.accumulated_results));

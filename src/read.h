@@ -13,6 +13,7 @@
 /* has_checkpoint, cursor, items_processed, accumulated_results */
 #define TCKPT_RESUME_COLUMNS 4
 
+extern int64 tckpt_stored_items(const TckptDocument *doc);
 extern int64 tckpt_sequence(const Jsonb *checkpoint);
 extern int64 tckpt_resume_columns(const Jsonb *checkpoint, Datum *values,
 								  bool *nulls);

@@ -3,48 +3,55 @@ BEGIN;
 SET LOCAL client_min_messages = error;
 CREATE EXTENSION tasker_checkpoint;
 
-CREATE FUNCTION pg_temp.attributes(type text) RETURNS text LANGUAGE sql AS $$
+CREATE TEMPORARY TABLE contract (name name, attributes text);
+INSERT INTO contract VALUES
+('tasker_checkpoint_delivery',
+	'event_id uuid, step_uuid uuid, has_checkpoint boolean, cursor jsonb, items_processed bigint, accumulated_results jsonb, sequence bigint, deliveries integer'),
+('tasker_checkpoint_dispatched_step',
+	'step_uuid uuid, has_event boolean, directive text, parked boolean, available_at timestamp with time zone, worker text, lease interval, lease_until timestamp with time zone, deliveries integer, sequence bigint'),
+('tasker_checkpoint_finding',
+	'finding text, severity text, step_uuid uuid, figure numeric, threshold numeric, unit text, detail text, statement text'),
+('tasker_checkpoint_history_entry',
+	'generation integer, sequence bigint, cursor jsonb, items_processed bigint, checkpointed_at timestamp with time zone, accumulated_results jsonb, archived boolean, cleared_at timestamp with time zone, cleared_by text'),
+('tasker_checkpoint_measures',
+	'items_processed bigint, total_items bigint, rate numeric, checkpointed_at timestamp with time zone, sequence bigint'),
+('tasker_checkpoint_receipt', 'sequence bigint, event_id uuid, directive text'),
+('tasker_checkpoint_state',
+	'has_checkpoint boolean, cursor jsonb, items_processed bigint, accumulated_results jsonb, checkpointed_at timestamp with time zone, sequence bigint'),
+('tasker_checkpoint_statistics',
+	'yields bigint, saves bigint, replays bigint, fenced bigint, refused_tc001 bigint, refused_54000 bigint, refused_23514 bigint, refused_55000 bigint, truncated_entries bigint, claims bigint, expired_claims bigint, parked bigint, notifications_sent bigint, notifications_batched bigint, notifications_lost bigint, stats_reset timestamp with time zone'),
+('tasker_checkpoint_step_progress',
+	'step_uuid uuid, step_name text, task_uuid uuid, task_name text, items_processed bigint, total bigint, percent numeric, bar text, rate numeric, eta interval, checkpointed_at timestamp with time zone, sequence bigint, state text, worker text, lease_until timestamp with time zone, deliveries integer');
+
+-- the views of the same names as functions have their columns
+CREATE TEMPORARY TABLE views (name name, type name);
+INSERT INTO views VALUES
+('tasker_checkpoint_health', 'tasker_checkpoint_finding'),
+('tasker_checkpoint_progress', 'tasker_checkpoint_step_progress');
+
+CREATE FUNCTION pg_temp.attributes(relation name) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(format('%s %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)
-	FROM pg_attribute JOIN pg_type ON attrelid = typrelid
-	WHERE typname = type AND attnum > 0 AND NOT attisdropped
+	FROM pg_attribute WHERE attrelid = relation::text::regclass AND attnum > 0 AND NOT attisdropped
 $$;
 
-SELECT plan(29);
+SELECT plan((SELECT count(*)::int FROM contract) * 3 + (SELECT count(*)::int FROM views) * 4 + 3);
 
-SELECT has_composite('tasker_checkpoint_receipt'::name);
-SELECT has_composite('tasker_checkpoint_state'::name);
-SELECT has_composite('tasker_checkpoint_statistics'::name);
-SELECT has_composite('tasker_checkpoint_dispatched_step'::name);
-SELECT has_composite('tasker_checkpoint_history_entry'::name);
-SELECT has_composite('tasker_checkpoint_finding'::name);
-SELECT is(pg_temp.attributes('tasker_checkpoint_receipt'), 'sequence bigint, event_id uuid, directive text', 'attributes of the receipt');
-SELECT is(pg_temp.attributes('tasker_checkpoint_state'),
-	'has_checkpoint boolean, cursor jsonb, items_processed bigint, accumulated_results jsonb, checkpointed_at timestamp with time zone, sequence bigint',
-	'attributes of the state');
-SELECT is(pg_temp.attributes('tasker_checkpoint_statistics'),
-	'yields bigint, saves bigint, replays bigint, fenced bigint, refused_tc001 bigint, refused_54000 bigint, refused_23514 bigint, refused_55000 bigint, truncated_entries bigint, claims bigint, expired_claims bigint, parked bigint, notifications_sent bigint, notifications_batched bigint, notifications_lost bigint, stats_reset timestamp with time zone',
-	'attributes of the statistics');
-SELECT is(pg_temp.attributes('tasker_checkpoint_dispatched_step'),
-	'step_uuid uuid, has_event boolean, directive text, parked boolean, available_at timestamp with time zone, worker text, lease interval, lease_until timestamp with time zone, deliveries integer, sequence bigint',
-	'attributes of a dispatched step');
-SELECT is(pg_temp.attributes('tasker_checkpoint_history_entry'),
-	'generation integer, sequence bigint, cursor jsonb, items_processed bigint, checkpointed_at timestamp with time zone, accumulated_results jsonb, archived boolean, cleared_at timestamp with time zone, cleared_by text',
-	'attributes of an entry of the trail');
-SELECT is(pg_temp.attributes('tasker_checkpoint_finding'),
-	'finding text, severity text, step_uuid uuid, figure numeric, threshold numeric, unit text, detail text, statement text',
-	'attributes of a finding');
-SELECT has_view('tasker_checkpoint_health'::name);
-SELECT is(pg_temp.attributes('tasker_checkpoint_health'), pg_temp.attributes('tasker_checkpoint_finding'), 'columns of the view of findings');
-SELECT ok(has_table_privilege('public', 'tasker_checkpoint_health', 'SELECT'), 'which everybody may read');
-SELECT ok(obj_description(oid, 'pg_type') IS NOT NULL, typname || ' is commented')
-FROM pg_type WHERE typname IN ('tasker_checkpoint_dispatched_step', 'tasker_checkpoint_finding', 'tasker_checkpoint_history_entry', 'tasker_checkpoint_receipt', 'tasker_checkpoint_state', 'tasker_checkpoint_statistics') ORDER BY typname;
-SELECT ok(bool_and(col_description(attrelid, attnum) IS NOT NULL), typname || ': every attribute is commented')
-FROM pg_attribute JOIN pg_type ON attrelid = typrelid
-WHERE typname IN ('tasker_checkpoint_dispatched_step', 'tasker_checkpoint_finding', 'tasker_checkpoint_history_entry', 'tasker_checkpoint_receipt', 'tasker_checkpoint_state', 'tasker_checkpoint_statistics') AND attnum > 0 GROUP BY typname ORDER BY typname;
-SELECT set_eq($$SELECT typname FROM pg_type JOIN pg_depend ON classid = 'pg_type'::regclass AND objid = pg_type.oid AND deptype = 'e'
-	JOIN pg_extension ON refobjid = pg_extension.oid AND extname = 'tasker_checkpoint' WHERE typtype = 'c'
-	AND typrelid IN (SELECT oid FROM pg_class WHERE relkind = 'c')$$,
-	ARRAY['tasker_checkpoint_delivery', 'tasker_checkpoint_dispatched_step', 'tasker_checkpoint_finding', 'tasker_checkpoint_history_entry', 'tasker_checkpoint_receipt', 'tasker_checkpoint_state', 'tasker_checkpoint_statistics']::name[], 'these types and no others');
+SELECT set_eq($$SELECT relname FROM pg_class c JOIN pg_depend d ON classid = 'pg_type'::regclass AND objid = reltype AND deptype = 'e'
+	JOIN pg_extension ON refobjid = pg_extension.oid AND extname = 'tasker_checkpoint' WHERE relkind = 'c'$$,
+	'SELECT name FROM contract', 'these types and no others');
+SELECT is(pg_temp.attributes(name), attributes, 'attributes of ' || name) FROM contract ORDER BY name COLLATE "C";
+SELECT ok(obj_description(name::text::regtype, 'pg_type') IS NOT NULL, name || ' is commented') FROM contract ORDER BY name COLLATE "C";
+SELECT ok(bool_and(col_description(attrelid, attnum) IS NOT NULL), name || ': every attribute is commented')
+FROM contract JOIN pg_attribute ON attrelid = name::text::regclass AND attnum > 0 GROUP BY name ORDER BY name COLLATE "C";
+
+SELECT set_eq($$SELECT relname FROM pg_class c JOIN pg_depend d ON classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e'
+	JOIN pg_extension ON refobjid = pg_extension.oid AND extname = 'tasker_checkpoint' WHERE relkind = 'v'$$,
+	'SELECT name FROM views', 'these views and no others');
+SELECT has_view(name) FROM views ORDER BY name COLLATE "C";
+SELECT is(pg_temp.attributes(name), pg_temp.attributes(type), 'columns of the view ' || name) FROM views ORDER BY name COLLATE "C";
+SELECT ok(has_table_privilege('public', name::text, 'SELECT'), 'everybody may read ' || name) FROM views ORDER BY name COLLATE "C";
+SELECT ok(obj_description(name::text::regclass, 'pg_class') IS NOT NULL, name || ' is commented') FROM views ORDER BY name COLLATE "C";
+
 SELECT is(extversion, default_version, 'the version is the default one')
 FROM pg_extension JOIN pg_available_extensions ON name = extname WHERE extname = 'tasker_checkpoint';
 

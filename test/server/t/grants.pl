@@ -110,7 +110,9 @@ refused('batch_worker', "SELECT tasker_checkpoint_pause('$step')", "SELECT taske
 	"DELETE FROM $table", 'SELECT FROM tasker_checkpoint_events', 'SELECT tasker_checkpoint_detach()');
 
 allowed('batch_reader', $look, "SELECT * FROM $table", 'SELECT tasker_checkpoint_table()');
-refused('batch_reader', $yield, "UPDATE $table SET checkpoint = NULL", "SELECT tasker_checkpoint_dispatch('$step')",
+is($node->safe_psql('postgres', 'SET ROLE batch_reader; SELECT step_name, items_processed FROM tasker_checkpoint_progress'),
+	'import|1', 'a reader sees progress, and whose');
+refused('batch_reader', 'SELECT context FROM tasker.tasks', $yield, "UPDATE $table SET checkpoint = NULL", "SELECT tasker_checkpoint_dispatch('$step')",
 	"SELECT tasker_checkpoint_claim('w')", "SELECT tasker_checkpoint_pause('$step')", 'SELECT FROM tasker_checkpoint_events');
 
 allowed('batch_operator', $look, (map { "SELECT tasker_checkpoint_$_('$step')" } qw(dispatch pause cancel resume)),

@@ -1,0 +1,176 @@
+/*-------------------------------------------------------------------------
+ *
+ * progress.c
+ *	  What a checkpoint document says of progress: items, total and rate.
+ *
+ * A pure function of the document.  Whatever is stored there is read as far as
+ * it makes sense, and never makes it fail: monitoring reads all steps at once.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "document.h"
+#include "read.h"
+#include "tasker_checkpoint.h"
+
+/* The rate is that of the newest intervals between checkpoints. */
+#define RATE_INTERVALS	20
+
+/* Of accumulated_results: how many items the step has, where its handler says */
+#define TOTAL_KEY		"total_items"
+
+/* tasker_checkpoint_figures */
+#define FIGURES_COLUMNS 5
+
+typedef struct ProgressInterval
+{
+	double		rate;			/* items per second */
+	double		items;
+} ProgressInterval;
+
+static int
+by_rate(const void *a, const void *b)
+{
+	double		x = ((const ProgressInterval *) a)->rate;
+	double		y = ((const ProgressInterval *) b)->rate;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * The newest intervals of a history, each from one entry to the next that is
+ * later and has more items.  Fewer items, or an earlier time, begin anew;
+ * entries without items or time are passed over.
+ */
+static int
+read_intervals(const TckptHistory *history, ProgressInterval *intervals)
+{
+	int64		first = history->sequence - RATE_INTERVALS;
+	int64		start_items = 0;
+	TimestampTz start_time = 0;
+	bool		started = false;
+	int			n = 0;
+
+	for (int i = 0; i <= RATE_INTERVALS; i++)
+	{
+		TckptDocument entry;
+		int64		items;
+		TimestampTz at;
+
+		if (!tckpt_history_entry(history, first + i, &entry) ||
+			!tckpt_value_to_count(&entry.items_processed, &items) ||
+			!tckpt_value_to_timestamp(&entry.timestamp, &at))
+			continue;
+
+		if (started && items >= start_items && at >= start_time)
+		{
+			if (items == start_items || at == start_time)
+				continue;
+			intervals[n].items = (double) (items - start_items);
+			intervals[n].rate = intervals[n].items * USECS_PER_SEC /
+				(double) (at - start_time);
+			n++;
+		}
+		start_items = items;
+		start_time = at;
+		started = true;
+	}
+	return n;
+}
+
+/*
+ * Items per second: the rate at which the median item was done.  A pause is
+ * one slow interval among others, and so is left out; small intervals count
+ * for little.  0 without an interval.
+ */
+static double
+recent_rate(const TckptHistory *history)
+{
+	ProgressInterval intervals[RATE_INTERVALS];
+	int			n = read_intervals(history, intervals);
+	double		items = 0;
+	double		slower = 0;
+
+	qsort(intervals, n, sizeof(ProgressInterval), by_rate);
+	for (int i = 0; i < n; i++)
+		items += intervals[i].items;
+	for (int i = 0; i < n; i++)
+	{
+		slower += intervals[i].items;
+		if (slower * 2 > items)
+			return intervals[i].rate;
+	}
+	return 0;
+}
+
+/* An estimate has no more than six digits that say something. */
+static Datum
+rate_to_numeric(double rate)
+{
+	char		digits[64];
+
+	snprintf(digits, sizeof(digits), "%.6g", rate);
+	return DirectFunctionCall3(numeric_in, CStringGetDatum(digits),
+							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+}
+
+/* The total that the handler gives in its results; false if it gives none. */
+static bool
+given_total(const TckptDocument *doc, int64 *total)
+{
+	JsonbContainer *results = (JsonbContainer *) doc->accumulated_results.data;
+	JsonbValue	value;
+	TckptValue	number;
+
+	if (results == NULL || doc->accumulated_results.type != JENTRY_ISCONTAINER ||
+		!JsonContainerIsObject(results) ||
+		getKeyJsonValueFromContainer(results, TOTAL_KEY, strlen(TOTAL_KEY),
+									 &value) == NULL ||
+		value.type != jbvNumeric)
+		return false;
+
+	number.type = JENTRY_ISNUMERIC;
+	number.len = VARSIZE(value.val.numeric);
+	number.data = (const char *) value.val.numeric;
+	return tckpt_value_to_count(&number, total);
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_figures);
+/* The figures of a document; without one those of a step at its beginning. */
+Datum
+tasker_checkpoint_figures(PG_FUNCTION_ARGS)
+{
+	TupleDesc	tupdesc;
+	TckptDocument doc = {0};
+	TckptHistory history;
+	TimestampTz checkpointed_at = 0;
+	int64		total = 0;
+	double		rate;
+	Datum		values[FIGURES_COLUMNS] = {0};
+	bool		nulls[FIGURES_COLUMNS] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	if (!PG_ARGISNULL(0))
+		(void) tckpt_document_read(PG_GETARG_JSONB_P(0), &doc);
+	tckpt_history_read(&doc, &history);
+	rate = recent_rate(&history);
+
+	values[0] = Int64GetDatum(tckpt_stored_items(&doc));
+	nulls[1] = !given_total(&doc, &total);
+	values[1] = Int64GetDatum(total);
+	nulls[2] = rate <= 0;
+	if (!nulls[2])
+		values[2] = rate_to_numeric(rate);
+	nulls[3] = !tckpt_value_to_timestamp(&doc.timestamp, &checkpointed_at);
+	values[3] = TimestampTzGetDatum(checkpointed_at);
+	values[4] = Int64GetDatum(history.sequence);
+	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
+}
