@@ -83,6 +83,18 @@ signal_worker()
 	kill "-$1" "-$group"
 }
 
+# watch: what an operator sees, once.
+watch()
+{
+	[ -z "$watched" ] || return 0
+	watched=1
+	say '' '   Meanwhile psql -f examples/watch.sql shows:'
+	show -v once=1 -f "$tc_tree/examples/watch.sql"
+	grep -q "package_sizes .* / $records " "$tc_work/shown" ||
+		fail 'the step is not shown, or its total'
+	say ''
+}
+
 cleanup()
 {
 	for name in worker-1 worker-2; do
@@ -111,6 +123,7 @@ run_step()
 			if [ -n "$lost" ]; then
 				[ "$value" = "$stored" ] || fail "$name resumed at $value, not at $stored"
 				bar "$value" "$name claims it at $value: $((at - value)) to redo"
+				watch
 				if [ "$lost" = "$zombie" ]; then
 					signal_worker CONT "$lost"
 				else
@@ -212,6 +225,7 @@ reports=5	# from the worker, in each batch
 # shellcheck disable=SC2017	# a multiple of $reports
 batch_size=$((records / 120 / reports * reports + reports))
 batches=$(((records + batch_size - 1) / batch_size))
+watched=
 
 sql -f "$tc_tree/examples/steps.sql"
 
@@ -222,7 +236,8 @@ sed -n 's/^HINT: *\(DROP INDEX .*;\)$/\1/p' "$tc_work/shown" | sql
 [ "$(sql -c "SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%checkpoint IS%'")" = 0 ] ||
 	fail 'an index that CREATE EXTENSION has to warn of is still there'
 
-sql -v file="$tc_work/available" -v bytes="$bytes" -v size="$batch_size" <<'SQL'
+sql -v file="$tc_work/available" -v bytes="$bytes" -v size="$batch_size" \
+	-v records="$records" <<'SQL'
 CREATE TABLE packages (
 	record_start bigint, record_end bigint, name text, section text, kib bigint
 );
@@ -238,7 +253,7 @@ INSERT INTO tasker.workflow_steps
 SELECT task_uuid, named_step_uuid, jsonb_build_object(
 	'cursor', jsonb_build_object('batch_id', '001', 'start_cursor', 0,
 		'end_cursor', :bytes, 'batch_size', :size),
-	'batch_metadata', jsonb_build_object('file', :'file'),
+	'batch_metadata', jsonb_build_object('file', :'file', 'records', :records),
 	'is_no_op', false), now(), now()
 FROM task, named_step;
 
@@ -290,7 +305,7 @@ show -At -c "
 	FROM tasker.workflow_steps WHERE workflow_step_uuid = '$step'"
 
 say '' '4. Copy the same records into a table. Each batch of rows commits with' \
-	'   SELECT * FROM tasker_checkpoint_save(step, cursor, items, NULL, event);'
+	'   SELECT * FROM tasker_checkpoint_save(step, cursor, items, total, event);'
 run_step package_list 9 $((batches * 23 / 100)) STOP $((batches * 48 / 100)) \
 	9 $((batches * 84 / 100))
 sql >"$tc_work/list" -c 'COPY (TABLE packages ORDER BY record_start) TO STDOUT'

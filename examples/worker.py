@@ -8,6 +8,9 @@ Two kinds of step go through the same file of Debian package records:
 * package_list copies every record into a table and commits each batch
   together with a save, so that rows and progress are never apart.
 
+The cursor is the number of a byte.  So that progress can be shown, the results
+have the number of records as total_items.
+
 On standard output it says, a line at a time and after its name, where it is:
 
     resumed ITEMS                   it has claimed a step, with so many records
@@ -49,6 +52,7 @@ class Step(NamedTuple):
     start_cursor: int
     end_cursor: int
     batch_size: int
+    records: int
 
 
 class Progress:
@@ -114,7 +118,8 @@ def package_sizes(context: Context, step: Step, progress: Progress) -> None:
 
     more_to_do = cursor < step.end_cursor
     keep = context.checkpoint_yield if more_to_do else context.checkpoint_save
-    receipt = keep(cursor, items, {"packages": packages, "kib": kib})
+    results = {"total_items": step.records, "packages": packages, "kib": kib}
+    receipt = keep(cursor, items, results)
     progress.kept(items, receipt)
 
 
@@ -137,7 +142,7 @@ def package_list(context: Context, step: Step, progress: Progress) -> None:
                     cursor = package.end
                     items += 1
                     progress.at(items, step)
-            receipt = keep(cursor, items)
+            receipt = keep(cursor, items, {"total_items": step.records})
         progress.kept(items, receipt)
 
 
@@ -150,7 +155,8 @@ def run_step(context: Context, progress: Progress) -> None:
         "SELECT name, inputs #>> '{batch_metadata,file}',"
         " (inputs #> '{cursor,start_cursor}')::bigint,"
         " (inputs #> '{cursor,end_cursor}')::bigint,"
-        " (inputs #> '{cursor,batch_size}')::integer"
+        " (inputs #> '{cursor,batch_size}')::integer,"
+        " (inputs #> '{batch_metadata,records}')::bigint"
         " FROM tasker.workflow_steps JOIN tasker.named_steps"
         " USING (named_step_uuid) WHERE workflow_step_uuid = %s",
         [context.step_uuid],
