@@ -37,12 +37,12 @@ SELECT count(*), bool_and(ok) AS in_order FROM (SELECT sequence > lag(sequence) 
 	FROM tasker_checkpoint_history('00000000-0000-0000-0000-000000000001') WITH ORDINALITY) t;
 
 -- a dry run counts, and changes nothing
-SELECT tasker_checkpoint_purge_archive('1000 months', dry_run => true) AS none, tasker_checkpoint_purge_archive('0', dry_run => true) AS everything,
+SELECT tasker_checkpoint_purge_archive('500 years', dry_run => true) AS none, tasker_checkpoint_purge_archive('0', dry_run => true) AS everything,
 	tasker_checkpoint_purge_archive(since(11), 1, true) AS oldest;
 SELECT count(*) FROM tasker_checkpoint_archive;
 
 -- what is older than all that is there
-SELECT tasker_checkpoint_purge_archive('1000 months');
+SELECT tasker_checkpoint_purge_archive('500 years');
 -- what shares a younger month's partition goes by rows
 SELECT tasker_checkpoint_purge_archive(since(11), 1) AS one, tasker_checkpoint_purge_archive(since(11), 1) AS another, tasker_checkpoint_purge_archive(since(11), 1) AS none;
 SELECT max(ago) FROM months;
@@ -85,7 +85,9 @@ SELECT tasker_checkpoint_purge_archive(NULL); -- fail
 SELECT tasker_checkpoint_purge_archive('1 day', NULL); -- fail
 SELECT tasker_checkpoint_purge_archive('1 day', 1, NULL); -- fail
 SELECT tasker_checkpoint_purge_archive('-1 s'); -- fail
+SELECT tasker_checkpoint_purge_archive('1001 years'); -- fail
 SELECT tasker_checkpoint_purge_archive('1 day', 0); -- fail
+SELECT tasker_checkpoint_purge_archive('1 day', 1000001); -- fail
 SET ROLE regress_tckpt_operator;
 SELECT tasker_checkpoint_purge_archive('0'); -- fail
 RESET ROLE;

@@ -907,12 +907,16 @@ BEGIN
             CASE WHEN older_than IS NULL THEN 'older_than'
                  WHEN max_rows IS NULL THEN 'max_rows' ELSE 'dry_run' END
             USING ERRCODE = 'null_value_not_allowed';
-    ELSIF older_than < '0' OR max_rows < 1 THEN
-        RAISE EXCEPTION '% is out of range',
-            CASE WHEN older_than < '0' THEN 'older_than' ELSE 'max_rows' END
+    ELSIF older_than < '0' OR older_than > '1000 years' THEN
+        RAISE EXCEPTION 'older_than is out of range'
             USING ERRCODE = 'invalid_parameter_value',
-            DETAIL = CASE WHEN older_than < '0' THEN 'It must not be negative.'
-                          ELSE 'It must be at least 1.' END;
+            DETAIL = 'It must be from 0 to 1000 years.',
+            HINT = 'It is how old something must be, as in ''30 days''.';
+    ELSIF max_rows < 1 OR max_rows > 1000000 THEN
+        RAISE EXCEPTION 'max_rows must be from 1 to 1000000'
+            USING ERRCODE = 'invalid_parameter_value',
+            DETAIL = format('It is %s.', max_rows),
+            HINT = 'Call the function again until it returns 0.';
     END IF;
     cutoff := now() - older_than;
 
