@@ -9,6 +9,7 @@
 #	tc_need PACKAGE...		choose the server; install what is missing by apt
 #	tc_private			hand $tc_work to an unprivileged user; copy the
 #					server and the sources into it
+#	tc_unpack PACKAGE...		fetch packages, unpack them into $tc_work/packages
 #	tc_build CC			compile without a warning
 #	tc_make install			install into the copy of the server
 #	tc_start [SETTING...]		initdb, start; PGHOST, PGPORT, PGUSER lead there
@@ -172,6 +173,23 @@ tc_apt()
 		tail -n 20 "$tc_work/apt.log"
 		tc_die "apt-get $1 failed"
 	fi
+}
+
+# Fetches packages by apt and unpacks them into $tc_work/packages. They are not
+# installed, so that no service they bring is started, or was running and is
+# replaced. What they depend on is not fetched.
+tc_unpack()
+{
+	mkdir -p "$tc_work/packages/archives"
+	(
+		cd "$tc_work/packages/archives" || exit 1
+		command -v apt-get >/dev/null || tc_die "no apt-get to fetch $* with"
+		tc_apt update
+		tc_apt download "$@"
+		for archive in *.deb; do
+			dpkg-deb --extract "$archive" .. || exit 1
+		done
+	)
 }
 
 # Copies the sources as git sees them (tracked or new, not ignored), or all of

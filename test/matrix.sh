@@ -6,9 +6,9 @@
 # in $TASKER_CHECKPOINT_CHROOTS (/var/tmp/tasker_checkpoint-chroots). 19 comes
 # from experimental, as far as that delivers it. MIRROR overrides debootstrap's.
 #
-# The suite of the clients is left to the distribution's own server. A server that
-# cannot be had is skipped and said so. The last line adds up the
-# last lines of all runs.
+# The suites of the clients and of the monitoring are left to the distribution's
+# own server. A server that cannot be had is skipped and said so. The last line
+# adds up the last lines of all runs.
 
 set -u
 tc_root=$(cd "$(dirname "$0")/.." && pwd)

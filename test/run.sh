@@ -1,5 +1,5 @@
 #!/bin/sh
-# sh test/run.sh [regress | isolation | pgtap | server | workers [NAME...]]
+# sh test/run.sh [regress | isolation | pgtap | server | monitoring | workers [NAME...]]
 #
 # Installs what is missing (apt, as root or by sudo), builds with clang and gcc,
 # and runs the test suites, or those tests named, against a private server that
@@ -44,11 +44,13 @@ show()
 			esac
 		fi
 	done
-	# Server tests keep their own.
-	if [ "$suite" != server ]; then
-		echo "--- the server's log"
-		tail -n 15 "$tc_work/server.log"
-	fi
+	case $suite in
+		server | monitoring) ;;		# these keep their own
+		*)
+			echo "--- the server's log"
+			tail -n 15 "$tc_work/server.log"
+			;;
+	esac
 }
 
 # pg_regress closes with "All 12 tests passed." or "1 of 12 tests failed.", as
@@ -90,7 +92,7 @@ prove_suite()
 		bad=$(sed -n 's/.*(Wstat: .* Failed: \([0-9]*\))$/\1/p' "$tc_work/$suite.out" |
 			awk '{ n += $1; m += $1 ? $1 : 1 } END { print n + 0, m ? m : 1 }')
 		# shellcheck disable=SC2046	# names without blanks
-		show "$suite" $(sed -n 's|^test/server/t/\(.*\)\.pl (Wstat.*|tmp_check/log/regress_log_\1|p' \
+		show "$suite" $(sed -n 's|^test/[a-z]*/t/\(.*\)\.pl (Wstat.*|tmp_check/log/regress_log_\1|p' \
 			"$tc_work/$suite.out")
 	fi
 	closing=$(sed -n 's/^\(Files=.*[0-9]\), *[0-9.]* wall.*/\1/p' "$tc_work/$suite.out" | tail -n 1)
@@ -107,7 +109,7 @@ files()
 		regress) dir=sql ext=sql ;;
 		isolation) dir=test/isolation/specs ext=spec ;;
 		pgtap) dir=test/pgtap ext=sql ;;
-		server) dir=test/server/t ext=pl ;;
+		server | monitoring) dir=test/$1/t ext=pl ;;
 	esac
 	shift
 	if [ $# -eq 0 ]; then
@@ -141,14 +143,30 @@ pgtap()
 }
 
 # These start servers of their own.
-server()
+cluster_suite()
 {
 	# shellcheck disable=SC2046
-	prove_suite server env -u PGHOST -u PGPORT -u PGUSER \
+	prove_suite "$1" env -u PGHOST -u PGPORT -u PGUSER \
+		PATH="$tc_bin:$tc_work/packages/usr/bin:/usr/local/bin:/usr/bin:/bin" \
 		TESTDIR="$tc_tree" \
 		TESTDATADIR="$tc_tree/tmp_check" TESTLOGDIR="$tc_tree/tmp_check/log" \
 		PG_REGRESS="$tc_pgxs/src/test/regress/pg_regress" \
-		prove -I "$tc_pgxs/src/test/perl" $(files server "$@")
+		prove -I "$tc_pgxs/src/test/perl" $(files "$@")
+}
+
+server()
+{
+	cluster_suite server "$@"
+}
+
+# Prometheus and the exporter come from their packages, not from what may run here.
+monitoring()
+{
+	if ! tc_unpack prometheus prometheus-postgres-exporter; then
+		tally monitoring 0 1 "could not run"
+		return
+	fi
+	cluster_suite monitoring "$@"
 }
 
 # Real clients in four languages, whose harness starts a server of its own and
@@ -171,10 +189,10 @@ workers()
 	tally workers "$1" "$2" "$closing"
 }
 
-suites=${SUITES:-regress isolation pgtap server workers}
+suites=${SUITES:-regress isolation pgtap server monitoring workers}
 case ${1-} in
 	'') ;;
-	regress | isolation | pgtap | server | workers)
+	regress | isolation | pgtap | server | monitoring | workers)
 		suites=$1
 		shift
 		;;
