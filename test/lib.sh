@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Shared by test/run.sh, test/matrix.sh and examples/demo.sh: a private copy of
+# Shared by test/run.sh, test/matrix.sh and the demos in examples/: a private copy of
 # the server, a private instance of it, and nothing left behind.
 #
 # The caller sets tc_root (the project) before it sources this file, then calls
