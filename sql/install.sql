@@ -140,8 +140,9 @@ WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
 AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'tasker_checkpoint');
 SELECT count(*) > 10 AS has_members FROM members;
 SELECT object FROM members WHERE identity NOT LIKE 'public.tasker\_checkpoint\_%';
--- but for the types that arrays and tables have
-SELECT object FROM members WHERE NOT commented AND object NOT LIKE 'type %[]' AND object <> 'type tasker_checkpoint_events';
+-- but for the types that arrays, tables and views have
+SELECT object FROM members WHERE NOT commented AND object NOT LIKE 'type %[]'
+AND NOT EXISTS (SELECT FROM pg_class WHERE 'type ' || relname = object AND relkind <> 'c');
 DROP VIEW members;
 DROP EXTENSION tasker_checkpoint;
 
