@@ -69,6 +69,8 @@ SELECT set_config(name, 'on', false) FROM pg_settings WHERE name IN ('force_para
 SELECT tasker_checkpoint_get(:'s1') IS NOT NULL AS got, tasker_checkpoint_exists(:'s1'), tasker_checkpoint_cursor(:'s1'),
 	tasker_checkpoint_items_processed(:'s1'), tasker_checkpoint_accumulated_results(:'s1'), tasker_checkpoint_table();
 SELECT has_checkpoint, cursor, sequence FROM tasker_checkpoint_load(:'s1');
+SELECT generation, sequence, cursor FROM tasker_checkpoint_history(:'s1');
+SELECT count(*) FROM tasker_checkpoint_dispatched();
 SELECT tasker_checkpoint_get(:'missing'); -- fail
 SELECT set_config(name, 'off', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 

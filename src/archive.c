@@ -203,13 +203,13 @@ is_before(const TckptChunk *a, const TckptChunk *b)
 }
 
 /*
- * The newest row of a step.  The first one found is it, going back from this
- * month, unless it is of an earlier year.
+ * The newest row of a step that the snapshot has.  The first one found is it,
+ * going back from this month, unless it is of an earlier year.
  */
 static bool
-find_newest(Oid function, const pg_uuid_t *step, TckptChunk *newest)
+find_newest(Oid function, const pg_uuid_t *step, Snapshot snapshot,
+			TckptChunk *newest)
 {
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	int			now = month_of(GetCurrentTimestamp());
 	bool		found = false;
 	bool		done = false;
@@ -230,7 +230,6 @@ find_newest(Oid function, const pg_uuid_t *step, TckptChunk *newest)
 		}
 		end_month(&scan);
 	}
-	UnregisterSnapshot(snapshot);
 	return found;
 }
 
@@ -244,19 +243,19 @@ entry_time(const TckptDocument *entry)
 }
 
 /*
- * Where a history goes on from what is archived.  One that cannot go on from
- * it, since it is shorter or has another entry in that place, was begun anew
- * while nothing was archived: it is another generation.
+ * Where a history goes on from what the snapshot has of it in the archive.  One
+ * that cannot go on from that, since it is shorter or has another entry in that
+ * place, was begun anew while nothing was archived: it is another generation.
  */
-TckptPosition
-tckpt_archive_position(Oid function, const pg_uuid_t *step,
-					   const TckptHistory *history)
+static TckptPosition
+find_position(Oid function, const pg_uuid_t *step, const TckptHistory *history,
+			  Snapshot snapshot)
 {
 	TckptPosition position = {1, 0};
 	TckptChunk	newest;
 	TckptDocument entry;
 
-	if (!find_newest(function, step, &newest))
+	if (!find_newest(function, step, snapshot, &newest))
 		return position;
 
 	position.generation = newest.generation;
@@ -267,6 +266,31 @@ tckpt_archive_position(Oid function, const pg_uuid_t *step,
 	else
 		position.archived = newest.last;
 	return position;
+}
+
+/*
+ * The same, where the history is of the newest version of a step's row, which
+ * is locked.
+ */
+static TckptPosition
+newest_position(Oid function, const pg_uuid_t *step, const TckptHistory *history)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TckptPosition position = find_position(function, step, history, snapshot);
+
+	UnregisterSnapshot(snapshot);
+	return position;
+}
+
+/*
+ * The same, where the history is what the statement sees of it; in a parallel
+ * worker, too.
+ */
+TckptPosition
+tckpt_archive_position(Oid function, const pg_uuid_t *step,
+					   const TckptHistory *history)
+{
+	return find_position(function, step, history, GetActiveSnapshot());
 }
 
 /* A row of what the history holds and is not yet archived. */
@@ -312,7 +336,7 @@ tckpt_archive_cut(Oid function, const pg_uuid_t *step,
 		stored.sequence--;
 	}
 
-	position = tckpt_archive_position(function, step, &stored);
+	position = newest_position(function, step, &stored);
 	if (position.archived >= cut)
 		return;
 	make_chunk(&chunk, step, &stored, &position);
@@ -335,7 +359,7 @@ tckpt_archive_clear(Oid function, const pg_uuid_t *step,
 		return;
 
 	tckpt_history_read(doc, &history);
-	position = tckpt_archive_position(function, step, &history);
+	position = newest_position(function, step, &history);
 	make_chunk(&chunk, step, &history, &position);
 	chunk.cleared_by = GetUserNameFromId(GetSessionUserId(), true);
 	if (chunk.cleared_by == NULL)
@@ -363,7 +387,7 @@ tckpt_archive_entry(Oid function, const pg_uuid_t *step,
 					const TckptHistory *present, int64 sequence,
 					TckptDocument *entry)
 {
-	TckptPosition position = tckpt_archive_position(function, step, present);
+	TckptPosition position = newest_position(function, step, present);
 	Snapshot	snapshot;
 	bool		found = false;
 	ScanKeyData keys[3];
