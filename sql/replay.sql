@@ -146,6 +146,34 @@ SELECT sequence, event_id <> :'continuation' AS new FROM tasker_checkpoint_yield
 -- history and truncated count tell of each checkpoint once
 SELECT sequence, jsonb_array_length(tasker_checkpoint_get(:'s1') -> 'history') AS entries FROM tasker_checkpoint_load(:'s1');
 
+-- an operator takes the step: what was done before is answered as it was, anything else is TC002
+CALL lapse();
+SELECT event_id AS third FROM tasker_checkpoint_claim('three') \gset
+SELECT sequence FROM tasker_checkpoint_save(:'s1', '75', 75, NULL, :'third');
+RESET ROLE;
+SELECT sequence, directive FROM tasker_checkpoint_rewind(:'s1', 10);
+SET ROLE regress_tckpt_worker;
+SELECT everything() AS before \gset
+SELECT sequence, event_id = :'third' AS same FROM tasker_checkpoint_save(:'s1', '75', 75, NULL, :'third');
+SELECT tasker_checkpoint_save(:'s1', '76', 76, NULL, :'third'); -- fail
+SELECT everything() = :'before' AS unchanged;
+SELECT event_id AS third FROM tasker_checkpoint_claim('three') \gset
+SELECT sequence, event_id AS continuation FROM tasker_checkpoint_yield(:'s1', '77', 77, NULL, :'third') \gset
+SELECT :'sequence' AS sequence;
+RESET ROLE;
+SELECT tasker_checkpoint_reset_for_retry(:'s1');
+SET ROLE regress_tckpt_worker;
+SELECT sequence, event_id = :'continuation' AS same FROM tasker_checkpoint_yield(:'s1', '77', 77, NULL, :'third');
+SELECT tasker_checkpoint_yield(:'s1', '78', 78, NULL, :'third'); -- fail
+SELECT tasker_checkpoint_yield(:'s1', '78', 78, NULL, :'continuation'); -- fail
+SELECT tasker_checkpoint_pause(:'s1');
+RESET ROLE;
+SELECT tasker_checkpoint_clear(:'s1');
+SET ROLE regress_tckpt_worker;
+SELECT everything() AS before \gset
+SELECT sequence, event_id = :'continuation' AS same, directive FROM tasker_checkpoint_yield(:'s1', '77', 77, NULL, :'third');
+SELECT everything() = :'before' AS unchanged;
+
 RESET ROLE;
 DROP FUNCTION everything;
 DROP VIEW events;
