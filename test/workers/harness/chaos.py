@@ -20,7 +20,7 @@ from .steps import Step, Steps
 
 WORKERS_PER_LANGUAGE = 2
 MIN_WORKERS = 6
-STEPS_PER_SECOND = 4.0
+STEPS_PER_SECOND = 5.0
 # steps and disturbances end before, so that all of them meet
 STEPS_END = 0.8
 DISTURBANCES_PER_SECOND = 2.0
