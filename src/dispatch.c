@@ -13,8 +13,9 @@
  * the row, decides, and changes what it has read.  If somebody else did so
  * first (workers claim and release without the step's lock), it reads and
  * decides anew.  What will not change it locks it, so that nobody claims
- * the step before the checkpoint is there to be seen.  Either way the row is
- * nobody else's to change until the transaction ends.
+ * the step before the checkpoint is there to be seen.  So does a write to which
+ * superseded is an answer: no error would undo what the guard has archived.
+ * Either way the row is nobody else's to change until the transaction ends.
  *
  *-------------------------------------------------------------------------
  */
@@ -78,12 +79,13 @@ static void
 read_row(TckptCall *call)
 {
 	bool		changes = call->kind == TCKPT_CALL_YIELD || call->event_id != NULL;
+	bool		raises = !call->quiet;
 	MemoryContext oldcontext;
 
 	/* the guard's own context ends with its row */
 	oldcontext = MemoryContextSwitchTo(call->context);
 	call->has_row = tckpt_event_find(call->function, TCKPT_BY_STEP, &call->step,
-									 changes ? TCKPT_UNLOCKED : TCKPT_LOCK,
+									 changes && raises ? TCKPT_UNLOCKED : TCKPT_LOCK,
 									 &call->event);
 	MemoryContextSwitchTo(oldcontext);
 }
