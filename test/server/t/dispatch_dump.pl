@@ -115,5 +115,17 @@ foreach my $way (sort keys %ways)
 $node->command_fails_like([ 'pg_dump', '--no-sync', '-U', 'worker', '-d', $old, '-t', 'tasker_checkpoint_events' ],
 	qr/permission denied for table tasker_checkpoint_events/, 'a worker cannot dump the events');
 
+# Nor can who owns no more than the database; without them it can.
+$node->safe_psql('postgres', 'CREATE ROLE owner LOGIN; ALTER DATABASE old OWNER TO owner');
+query('old', 'GRANT USAGE ON SCHEMA tasker TO owner; GRANT SELECT ON tasker.workflow_steps TO owner');
+my @as_owner = ('pg_dump', '--no-sync', '-U', 'owner', '-d', $old, '-f', "$dump.owner");
+$node->command_fails_like(\@as_owner, qr/permission denied for table tasker_checkpoint_/, 'a mere owner of the database cannot dump it all');
+$node->command_ok([ @as_owner, '--exclude-table-data=tasker_checkpoint_events', '--exclude-table-data=tasker_checkpoint_archive*' ],
+	'but without dispatch table and archive');
+$node->safe_psql('postgres', 'CREATE DATABASE of_owner TEMPLATE template0');
+load('of_owner', 'owner');
+is(query('of_owner', "SELECT tasker_checkpoint_dispatch('$step{2}') IS NOT NULL, cursor FROM tasker_checkpoint_load('$step{2}')"), 't|null',
+	'and what it has dumped is dispatched again');
+
 $node->stop;
 done_testing();

@@ -1,5 +1,6 @@
-# A standby reads checkpoints and refuses to write them; once promoted it goes on
-# with the sequence. A read-only transaction refuses in the same way.
+# A standby reads checkpoints and what there is about them, and refuses to write;
+# once promoted it goes on with the sequence. A read-only transaction refuses in
+# the same way.
 
 use strict;
 use warnings;
@@ -10,7 +11,7 @@ use Test::More;
 
 my $primary = PostgreSQL::Test::Cluster->new('primary');
 $primary->init(allows_streaming => 1);
-$primary->append_conf('postgresql.conf', 'log_statement = none');
+$primary->append_conf('postgresql.conf', "log_statement = none\nshared_preload_libraries = tasker_checkpoint");
 $primary->start;
 
 my $step = '00000000-0000-0000-0000-000000000001';
@@ -64,6 +65,28 @@ $primary->safe_psql('postgres', "SELECT tasker_checkpoint_yield('$step', '4', 4,
 $primary->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', "SELECT sequence FROM tasker_checkpoint_load('$step')"), '4',
 	'it sees a new checkpoint');
+
+# What else can be asked: views, functions, dry runs. One step is paused.
+$primary->safe_psql('postgres', "SELECT tasker_checkpoint_pause('$step')");
+$primary->wait_for_catchup($standby);
+my %asked = (
+	'dispatched' => 'SELECT step_uuid, directive, has_event FROM tasker_checkpoint_dispatched()',
+	'history' => "SELECT * FROM tasker_checkpoint_history('$step')",
+	'progress, the view' => 'SELECT items_processed, sequence, state FROM tasker_checkpoint_progress',
+	'progress of a step' => "SELECT items_processed, sequence, state FROM tasker_checkpoint_progress('$step')",
+	'health' => 'SET tasker_checkpoint.health_long_cursor = 1; SELECT finding, figure, statement FROM tasker_checkpoint_health',
+	'a dry run of purge' => "SELECT tasker_checkpoint_purge('0', dry_run => true)",
+	'a dry run of trim' => 'SELECT tasker_checkpoint_trim(1, dry_run => true)',
+	'a dry run of purge_events' => 'SELECT tasker_checkpoint_purge_events(dry_run => true)',
+	'a dry run of purge_archive' => "SELECT tasker_checkpoint_purge_archive('0', dry_run => true)");
+foreach my $name (sort keys %asked)
+{
+	my $answer = $standby->safe_psql('postgres', $asked{$name});
+	isnt($answer, '', "a standby answers: $name");
+	is($answer, $primary->safe_psql('postgres', $asked{$name}), 'as the primary does');
+}
+is($standby->safe_psql('postgres', 'SELECT yields >= 0 FROM tasker_checkpoint_stats()'), 't', 'it counts for itself');
+$primary->safe_psql('postgres', "SELECT tasker_checkpoint_resume('$step')");
 
 refused($standby, '', 'on a standby');
 refused($primary, 'BEGIN READ ONLY;', 'in a read-only transaction');
