@@ -15,6 +15,7 @@ my $timeout = IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default);
 # with an empty database.
 my $steps = slurp_file('examples/steps.sql');
 my %documents = map { $_ => $steps } glob('docs/*.md');
+$documents{'docs/operations.md'} .= slurp_file('examples/incidents.sql');
 $documents{'README.md'} = '';
 
 # The SQL blocks of a document, each with the output that it shows, if a block of
