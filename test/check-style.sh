@@ -170,6 +170,53 @@ error_codes()
 		}'
 }
 
+# Relative links, and where they lead: a file or folder, and a heading of it. A
+# runbook_url is a link, too.
+links()
+{
+	# shellcheck disable=SC2016	# perl's variables
+	files '(\.md|/alerts\.yaml)$' | xargs -r -d '\n' perl -e '
+		my %anchors;
+		sub text
+		{
+			open my $fh, "<", $_[0] or die "$_[0]: $!\n";
+			my $text = join("", <$fh>);
+			$text =~ s/^ *```.*?^ *```$/"\n" x ($& =~ tr,\n,,)/gmse if $_[0] =~ /\.md$/;
+			return $text;
+		}
+		# A heading as GitHub names it; the second of the same name gets a -1.
+		sub anchors
+		{
+			my ($file) = @_;
+			return $anchors{$file} if $anchors{$file};
+			my %seen;
+			for (text($file) =~ /^#+ +(.*)$/mg) {
+				s/\[([^]]*)\]\([^)]*\)/$1/g;
+				my $name = lc;
+				$name =~ s/[^\w\- ]//g;
+				$name =~ tr/ /-/;
+				$anchors{$file}{$seen{$name}++ ? "$name-" . ($seen{$name} - 1) : $name} = 1;
+			}
+			return $anchors{$file} //= {};
+		}
+		for my $file (@ARGV) {
+			my ($folder) = $file =~ m{^(.*/)};
+			my $text = text($file);
+			while ($text =~ /\]\(([^)\s]+)\)|runbook_url: "([^"{]+)"/g) {
+				my ($link, $line) = ($1 // $2, 1 + (substr($text, 0, $-[0]) =~ tr/\n//));
+				next if $link =~ /^\w+:/;
+				my ($path, $anchor) = split /#/, $link, 2;
+				my $target = $path eq "" ? $file : (defined $1 ? $folder // "" : "") . $path;
+				1 while $target =~ s{[^/]+/\.\./}{};
+				if (not -e $target) {
+					print "$file:$line: no $link\n";
+				} elsif (defined $anchor and not anchors($target)->{$anchor}) {
+					print "$file:$line: no heading #$anchor in $target\n";
+				}
+			}
+		}'
+}
+
 shells()
 {
 	files '(\.sh|^\.ci/run)$' | xargs -r -d '\n' shellcheck -x
@@ -186,6 +233,7 @@ check "sql/ and expected/ are pairs" pairs sql sql expected
 check "isolation specs and expected are pairs" pairs test/isolation/specs spec test/isolation/expected
 check "tests don't sleep" sleeps
 check "every ereport has an errcode" error_codes
+check "links in documents lead somewhere" links
 if command -v shellcheck >/dev/null; then
 	check "shellcheck is content" shells
 fi
