@@ -1,10 +1,11 @@
-"""Writes the figures of bench/results/ into the tables of docs/performance.md.
+"""Writes the figures of bench/results/ into docs/performance.md and README.md.
 
 A table stands between "<!-- figures: WHAT -->" and "<!-- end -->". WHAT is
 
     machine             what it was measured on
     bars                every figure that has a bar
     interval            the best checkpoint interval
+    short               what the README quotes
     ROW                 the figures of a row
     ROW by WORD         those named "…, WORD N" or "…, N WORD", a line for each N
 """
@@ -17,7 +18,24 @@ from harness.results import read
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench/results"
-PAGE = ROOT / "docs/performance.md"
+PAGES = (ROOT / "docs/performance.md", ROOT / "README.md")
+SHORT = (
+    (
+        "a yield whose commit waits for the disk, against a plain UPDATE of the same document",
+        "durable",
+        "yield / plain UPDATE, history 100",
+    ),
+    (
+        "the ten-thousandth yield of a step, against the two-hundredth",
+        "growth",
+        "cpu of yield 10000 / 200",
+    ),
+    (
+        "yields a second of 64 workers with wake-ups by the notifier, against none",
+        "workers",
+        "notifier / notify off, 64 workers",
+    ),
+)
 Line = dict[str, str]
 
 
@@ -133,7 +151,20 @@ def _interval(summary: list[Line]) -> str:
     )
 
 
+def _short(summary: list[Line]) -> str:
+    figures = {(line["row"], line["figure"]): line for line in summary}
+    return _table(
+        ["", "", "measured again by"],
+        [
+            [text, _value(figures[row, figure]), f"`sh bench/run.sh {row}`"]
+            for text, row, figure in SHORT
+        ],
+    )
+
+
 def _figures(what: str, summary: list[Line]) -> str:
+    if what == "short":
+        return _short(summary)
     if what == "machine":
         return _machine()
     if what == "bars":
@@ -143,21 +174,21 @@ def _figures(what: str, summary: list[Line]) -> str:
     row, _, word = what.partition(" by ")
     lines = [line for line in summary if line["row"] == row]
     if not lines:
-        raise SystemExit(f"{PAGE.name}: no figures of {what}")
+        raise SystemExit(f"no figures of {what}")
     return _pivot(lines, word) if word else _row(lines)
 
 
 def main() -> None:
     """Replace the tables."""
     summary = read(RESULTS / "summary.csv")
-    page = PAGE.read_text()
-    page = re.sub(
-        r"(<!-- figures: (.*?) -->\n).*?(<!-- end -->)",
-        lambda match: f"{match[1]}{_figures(match[2], summary)}\n{match[3]}",
-        page,
-        flags=re.S,
-    )
-    PAGE.write_text(page)
+    for path in PAGES:
+        page = re.sub(
+            r"(<!-- figures: (.*?) -->\n).*?(<!-- end -->)",
+            lambda match: f"{match[1]}{_figures(match[2], summary)}\n{match[3]}",
+            path.read_text(),
+            flags=re.S,
+        )
+        path.write_text(page)
 
 
 if __name__ == "__main__":

@@ -182,7 +182,7 @@ def durable(row: Row) -> None:
             for turn in range(3 if QUICK else 31):
                 setting.control.sql(VACUUM)
                 for writer in setting.writers[:: 1 if turn % 2 else -1]:
-                    taken = _run_script(setting, writer, COUNTS[history])
+                    taken = _run_script(setting, writer, 4 * COUNTS[history])
                     # the first turn warms caches
                     if turn > 0:
                         times[writer.name].append(taken)
