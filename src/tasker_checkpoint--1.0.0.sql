@@ -254,6 +254,56 @@ AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_table() IS
 'the attached steps table, NULL if there is none; raises 55000 if two tables have the guard trigger';
 
+CREATE FUNCTION tasker_checkpoint_hot_indexes(steps regclass, checkpoint_column name)
+RETURNS TABLE (name text, detail text, statement text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $indexes$
+BEGIN
+    RETURN QUERY
+    SELECT i.name,
+           CASE WHEN NOT i.on_checkpoint THEN 'It has the column updated_at, which every checkpoint sets.'
+                WHEN i.bounds_cursor THEN 'It has the column checkpoint, and as a B-tree it refuses a cursor of more than 2704 bytes.'
+                ELSE 'It has the column checkpoint.' END,
+           CASE WHEN i.drop_constraint IS NOT NULL THEN i.drop_constraint
+                WHEN i.partitioned THEN format('DROP INDEX %s;', i.name)
+                ELSE format('DROP INDEX CONCURRENTLY %s;', i.name) END
+    FROM (
+        SELECT format('%I.%I', n.nspname, c.relname) AS name,
+               c.relkind = 'I' AS partitioned,
+               bool_or(a.attname = checkpoint_column) AS on_checkpoint,
+               (SELECT format('ALTER TABLE %s DROP CONSTRAINT %I;', conrelid::regclass, conname)
+                FROM pg_constraint
+                WHERE conindid = i.indexrelid AND contype IN ('p', 'u', 'x')) AS drop_constraint,
+               m.amname = 'btree'
+               AND (bool_or(a.attname = checkpoint_column AND a.attnum = ANY (i.indkey))
+                    OR (pg_get_expr(i.indexprs, i.indrelid) LIKE '%' || quote_ident(checkpoint_column) || '%'
+                        AND pg_get_expr(i.indexprs, i.indrelid) NOT LIKE '%"left"(%')) AS bounds_cursor
+        -- the table with its partitions, which may have indexes of their own
+        FROM (SELECT steps AS relid UNION SELECT relid FROM pg_partition_tree(steps)) t
+        JOIN pg_index i ON i.indrelid = t.relid
+        JOIN pg_class c ON c.oid = i.indexrelid AND NOT c.relispartition
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_am m ON m.oid = c.relam
+        JOIN pg_attribute a ON a.attrelid = i.indrelid
+             AND (a.attname = checkpoint_column
+                  OR (a.attname = 'updated_at' AND a.attgenerated = ''
+                      AND a.atttypid IN ('timestamp'::regtype, 'timestamptz'::regtype)))
+        WHERE (a.attnum = ANY (i.indkey)
+             OR EXISTS (SELECT FROM pg_depend d
+                        WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+                        AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.relid
+                        AND d.refobjsubid = a.attnum))
+        -- a summarizing index leaves HOT alone from 16 on
+        AND NOT (m.amname = 'brin' AND current_setting('server_version_num')::int >= 160000)
+        GROUP BY i.indexrelid, i.indrelid, i.indexprs, n.nspname, c.relname, c.relkind, m.amname
+    ) i
+    ORDER BY i.name;
+END
+$indexes$;
+COMMENT ON FUNCTION tasker_checkpoint_hot_indexes(regclass, name) IS
+'indexes of a table and its partitions that end HOT updates for every checkpoint, each with the statement that drops it';
+
 CREATE FUNCTION tasker_checkpoint_attach(
     steps regclass DEFAULT NULL,
     key_column name DEFAULT 'workflow_step_uuid',
@@ -423,44 +473,11 @@ BEGIN
                        'progress of a batch worker: cursor, items_processed, accumulated_results and history, kept by tasker_checkpoint');
     END IF;
 
-    FOR idx IN
-        SELECT format('%I.%I', n.nspname, c.relname) AS name,
-               c.relkind = 'I' AS partitioned,
-               bool_or(a.attname = guard.checkpoint_name) AS on_checkpoint,
-               (SELECT format('ALTER TABLE %s DROP CONSTRAINT %I;', conrelid::regclass, conname)
-                FROM pg_constraint
-                WHERE conindid = i.indexrelid AND contype IN ('p', 'u', 'x')) AS drop_constraint,
-               m.amname = 'btree'
-               AND (bool_or(a.attname = guard.checkpoint_name AND a.attnum = ANY (i.indkey))
-                    OR (pg_get_expr(i.indexprs, i.indrelid) LIKE '%' || quote_ident(guard.checkpoint_name) || '%'
-                        AND pg_get_expr(i.indexprs, i.indrelid) NOT LIKE '%"left"(%')) AS bounds_cursor
-        -- the table with its partitions, which may have indexes of their own
-        FROM (SELECT steps AS relid UNION SELECT relid FROM pg_partition_tree(steps)) t
-        JOIN pg_index i ON i.indrelid = t.relid
-        JOIN pg_class c ON c.oid = i.indexrelid AND NOT c.relispartition
-        JOIN pg_namespace n ON n.oid = c.relnamespace
-        JOIN pg_am m ON m.oid = c.relam
-        JOIN pg_attribute a ON a.attrelid = i.indrelid
-             AND (a.attname = guard.checkpoint_name
-                  OR (a.attname = 'updated_at' AND a.attgenerated = ''
-                      AND a.atttypid IN ('timestamp'::regtype, 'timestamptz'::regtype)))
-        WHERE (a.attnum = ANY (i.indkey)
-             OR EXISTS (SELECT FROM pg_depend d
-                        WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
-                        AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.relid
-                        AND d.refobjsubid = a.attnum))
-        -- a summarizing index leaves HOT alone from 16 on
-        AND NOT (m.amname = 'brin' AND current_setting('server_version_num')::int >= 160000)
-        GROUP BY i.indexrelid, i.indrelid, i.indexprs, n.nspname, c.relname, c.relkind, m.amname
-        ORDER BY 1
+    FOR idx IN EXECUTE format('SELECT * FROM %I.tasker_checkpoint_hot_indexes($1, $2)', own_schema)
+        USING steps, guard.checkpoint_name
     LOOP
         RAISE WARNING 'index % ends HOT updates for every checkpoint', idx.name
-            USING DETAIL = CASE WHEN NOT idx.on_checkpoint THEN 'It has the column updated_at, which every checkpoint sets.'
-                                WHEN idx.bounds_cursor THEN 'It has the column checkpoint, and as a B-tree it refuses a cursor of more than 2704 bytes.'
-                                ELSE 'It has the column checkpoint.' END,
-            HINT = CASE WHEN idx.drop_constraint IS NOT NULL THEN idx.drop_constraint
-                        WHEN idx.partitioned THEN format('DROP INDEX %s;', idx.name)
-                        ELSE format('DROP INDEX CONCURRENTLY %s;', idx.name) END;
+            USING DETAIL = idx.detail, HINT = idx.statement;
     END LOOP;
 
     IF create_indexes THEN

@@ -24,6 +24,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_health', '', 'SETOF tasker_checkpoint_finding', 'plpgsql', 'stable', 's', true, '{55000}'),
 ('tasker_checkpoint_heartbeat', 'event_id uuid, lease interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'u', false, '{22004,22023}'),
 ('tasker_checkpoint_history', 'step_uuid uuid', 'SETOF tasker_checkpoint_history_entry', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
+('tasker_checkpoint_hot_indexes', 'steps regclass, checkpoint_column name', 'TABLE(name text, detail text, statement text)', 'plpgsql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_items_processed', 'step_uuid uuid', 'bigint', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_load', 'step_uuid uuid', 'tasker_checkpoint_state', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_pause', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
