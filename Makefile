@@ -27,6 +27,7 @@ OBJS = \
 	src/stats.o \
 	src/steps.o \
 	src/value.o \
+	src/version.o \
 	src/wakeup.o \
 	src/yield.o
 

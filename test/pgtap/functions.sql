@@ -17,6 +17,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_detach', '', 'regclass', 'c', 'volatile', 'u', false, '{55000}'),
 ('tasker_checkpoint_dispatch', 'step_uuid uuid', 'uuid', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
 ('tasker_checkpoint_dispatched', 'step_uuid uuid DEFAULT NULL::uuid', 'SETOF tasker_checkpoint_dispatched_step', 'c', 'stable', 's', true, '{55000,P0002}'),
+('tasker_checkpoint_doctor', '', 'SETOF tasker_checkpoint_diagnosis', 'plpgsql', 'volatile', 'u', false, '{}'),
 ('tasker_checkpoint_exists', 'step_uuid uuid', 'boolean', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_figures', 'checkpoint jsonb', 'tasker_checkpoint_measures', 'c', 'immutable', 's', true, '{}'),
 ('tasker_checkpoint_get', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
@@ -47,6 +48,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_table', '', 'regclass', 'c', 'stable', 's', true, '{55000}'),
 ('tasker_checkpoint_trim', 'entries integer, older_than interval DEFAULT ''00:00:00''::interval, max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false',
 	'bigint', 'c', 'volatile', 'u', false, '{22004,22023,55000}'),
+('tasker_checkpoint_version', '', 'text', 'c', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_yield', 'step_uuid uuid, cursor jsonb, items bigint, results jsonb DEFAULT NULL::jsonb, event_id uuid DEFAULT NULL::uuid',
 	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,55000,P0002,TC002,54000,TC001}'),
 ('tasker_checkpoint_yield_step_event', 'event_id uuid, checkpoint_data jsonb', 'boolean', 'c', 'volatile', 'u', false, '{22004,22023,55000,P0002,54000,TC001}');

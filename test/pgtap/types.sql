@@ -7,6 +7,7 @@ CREATE TEMPORARY TABLE contract (name name, attributes text);
 INSERT INTO contract VALUES
 ('tasker_checkpoint_delivery',
 	'event_id uuid, step_uuid uuid, has_checkpoint boolean, cursor jsonb, items_processed bigint, accumulated_results jsonb, sequence bigint, deliveries integer'),
+('tasker_checkpoint_diagnosis', 'check text, status text, found text, statement text'),
 ('tasker_checkpoint_dispatched_step',
 	'step_uuid uuid, has_event boolean, directive text, parked boolean, available_at timestamp with time zone, worker text, lease interval, lease_until timestamp with time zone, deliveries integer, sequence bigint'),
 ('tasker_checkpoint_finding',

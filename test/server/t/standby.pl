@@ -86,6 +86,8 @@ foreach my $name (sort keys %asked)
 	is($answer, $primary->safe_psql('postgres', $asked{$name}), 'as the primary does');
 }
 is($standby->safe_psql('postgres', 'SELECT yields >= 0 FROM tasker_checkpoint_stats()'), 't', 'it counts for itself');
+is($standby->safe_psql('postgres', q{SELECT "check", status FROM tasker_checkpoint_doctor() WHERE status <> 'ok' AND "check" <> 'bloat'}),
+	"fillfactor|notice\ncompression|notice\nreplication|notice", 'the doctor looks at all, and says what it is');
 $primary->safe_psql('postgres', "SELECT tasker_checkpoint_resume('$step')");
 
 refused($standby, '', 'on a standby');
