@@ -2048,7 +2048,7 @@ BEGIN
                 RETURN QUERY
                 SELECT topic, CASE WHEN q.usage >= 0.5 THEN 'error' ELSE 'warning' END,
                        format('The queue of notifications is %s %% full, since a session that listens is in a transaction or does not read. '
-                              'From 95 %% on wake-ups are left out. ', trunc(100 * q.usage::numeric, 1))
+                              'From 75 %% on wake-ups are left out. ', trunc(100 * q.usage::numeric, 1))
                        || CASE WHEN s.pid IS NULL THEN 'Look for it in pg_stat_activity.'
                                ELSE format('Of those that are idle in a transaction, the statement ends the oldest, of role %I.', s.usename) END,
                        CASE WHEN s.pid IS NOT NULL THEN format('SELECT pg_terminate_backend(%s);', s.pid) END
