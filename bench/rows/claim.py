@@ -8,7 +8,7 @@ from harness.server import NOTIFIER, Session
 
 LARGE = 1_000 if QUICK else 100_000
 SMALL = 100
-ROUNDS = 3 if QUICK else 40
+ROUNDS = 3 if QUICK else 80
 CLAIMS = 50
 
 

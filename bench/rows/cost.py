@@ -117,7 +117,7 @@ def cpu(row: Row) -> None:
     for history in HISTORIES:
         kinds = (Plain, Save, FencedSave, Yield)
         with Setting(NOTIFIER, history, kinds) as setting:
-            cells = setting.measure(row, 40, COUNTS[history])
+            cells = setting.measure(row, 80, COUNTS[history])
         bars = {"save": 1.35, "fenced save": 1.8, "yield": 2.2}
         _against_plain(row, cells, history, bars)
 

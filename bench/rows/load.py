@@ -19,8 +19,8 @@ from harness.server import NOTIFIER, NOTIFY, Server
 from harness.writers import Plain, Save, TaskerSql, Unfenced, fill_documents
 
 DATABASE = "bench_load"
-SECONDS = 1 if QUICK else 3
-ROUNDS = 1 if QUICK else 5
+SECONDS = 1 if QUICK else 2
+ROUNDS = 1 if QUICK else 9
 OFF = "-c tasker_checkpoint.notify=off"
 PLAIN = f"""\\set n random(0, 199)
 UPDATE plain.workflow_steps SET checkpoint = (SELECT doc FROM docs WHERE n = :n),
