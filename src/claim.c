@@ -224,7 +224,7 @@ is_claimable(const TckptEvent *event, TimestampTz now)
 {
 	return event->has_event && event->directive == TCKPT_CONTINUE &&
 		!event->parked && event->available_at <= now &&
-		(event->worker == NULL || event->lease_until <= now);
+		!tckpt_event_is_leased(event, now);
 }
 
 /*

@@ -335,7 +335,7 @@ tasker_checkpoint_resume(PG_FUNCTION_ARGS)
 		/* it has waited for nobody meanwhile */
 		event.available_at = Max(event.available_at, GetCurrentTimestamp());
 		(void) tckpt_event_update(function, &event);
-		if (event.worker == NULL || event.lease_until <= GetCurrentTimestamp())
+		if (!tckpt_event_is_leased(&event, GetCurrentTimestamp()))
 			tckpt_dispatch_wake(&event);
 	}
 	else

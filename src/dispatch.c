@@ -53,19 +53,13 @@ is_current(const TckptCall *call)
 		same_uuid(call->event_id, &call->event.event_id);
 }
 
-static bool
-is_under_lease(const TckptEvent *event)
-{
-	return event->worker != NULL && event->lease_until > GetCurrentTimestamp();
-}
-
 static void
 raise_unfenced(const TckptCall *call)
 {
 	if (tckpt_require_claim)
 		tckpt_dispatch_require_no_claim(&call->step);
 
-	if (call->has_row && is_under_lease(&call->event))
+	if (call->has_row && tckpt_event_is_leased(&call->event, GetCurrentTimestamp()))
 		ereport(ERROR,
 				(errcode(tckpt_refused(ERRCODE_TCKPT_CLAIM_SUPERSEDED)),
 				 errmsg("step \"%s\" is claimed", tckpt_step_name(&call->step)),

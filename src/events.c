@@ -130,6 +130,13 @@ tckpt_event_new_id(TckptEvent *event)
 	event->has_event = true;
 }
 
+/* Whether a worker has it, under a lease that has not run out. */
+bool
+tckpt_event_is_leased(const TckptEvent *event, TimestampTz now)
+{
+	return event->worker != NULL && event->lease_until > now;
+}
+
 /* An index of the table; the same name may be another's, who dropped that one. */
 static Oid
 index_oid(Relation rel, const char *name)

@@ -70,6 +70,7 @@ typedef struct TckptEventScan TckptEventScan;
 
 extern const char *tckpt_directive_name(TckptDirective directive);
 extern void tckpt_event_new_id(TckptEvent *event);
+extern bool tckpt_event_is_leased(const TckptEvent *event, TimestampTz now);
 
 extern bool tckpt_event_find(Oid function, TckptLookup lookup,
 							 const pg_uuid_t *id, TckptLocking locking,

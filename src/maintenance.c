@@ -217,13 +217,6 @@ tasker_checkpoint_trim(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(sweep_steps(open_steps(fcinfo, sweep.dry_run), &sweep));
 }
 
-/* What a worker still holds is not touched, whatever became of its step. */
-static bool
-is_under_lease(const TckptEvent *event)
-{
-	return event->worker != NULL && event->lease_until > GetCurrentTimestamp();
-}
-
 /*
  * Whether an event is of no use: its step is processed, or gone.  Under row
  * security one that is not seen may be there.
@@ -235,7 +228,9 @@ is_useless(TckptSteps *steps, bool row_security, const TckptEvent *event,
 	bool		processed;
 
 	*gone = false;
-	if (is_under_lease(event))
+
+	/* what a worker still holds, whatever became of its step */
+	if (tckpt_event_is_leased(event, GetCurrentTimestamp()))
 		return false;
 	*gone = !tckpt_steps_state(steps, &event->step, &processed);
 	return *gone ? !row_security : processed;
