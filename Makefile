@@ -35,7 +35,11 @@ OBJS = \
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'$$/\1/p" $(EXTENSION).control)
 PG_CPPFLAGS = -DTCKPT_VERSION='"$(EXTVERSION)"'
 
-DATA = $(sort $(wildcard src/$(EXTENSION)--*.sql))
+# The install script is put together of its parts, a topic a file, in the order
+# of their numbers.
+SCRIPT = $(EXTENSION)--$(EXTVERSION).sql
+DATA_built = $(SCRIPT)
+EXTRA_CLEAN = $(SCRIPT)
 
 # PGXS puts --dbname into REGRESS_OPTS only while nobody else sets it.
 REGRESS = $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))
@@ -50,3 +54,6 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 $(OBJS): $(wildcard src/*.h) $(EXTENSION).control
+
+$(SCRIPT): $(sort $(wildcard src/sql/*.sql))
+	awk 'FNR == 1 && NR > 1 { print "" } 1' $^ >$@

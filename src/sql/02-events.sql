@@ -1,0 +1,63 @@
+--
+-- Dispatched steps
+--
+
+CREATE TABLE tasker_checkpoint_events (
+    -- in the order of src/events.c; what a yield leaves alone comes first
+    step_uuid uuid PRIMARY KEY,
+    directive text NOT NULL CHECK (directive IN ('continue', 'pause', 'cancel')),
+    parked boolean NOT NULL,
+    event_id uuid,
+    continuation_id uuid,
+    worker text,
+    available_at timestamptz NOT NULL,
+    lease interval,
+    lease_until timestamptz,
+    deliveries integer NOT NULL,
+    sequence bigint NOT NULL,
+    yield_event_id uuid,
+    yield_digest bigint,
+    yield_sequence bigint,
+    save_event_id uuid,
+    save_digest bigint,
+    save_sequence bigint
+)
+USING heap
+-- heartbeats and saves are HOT while their page has room; the table stays
+-- small, so a tenth of it is soon dead
+WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+
+-- a claimed event's place is the end of its first lease, so that heartbeats
+-- change no indexed column
+CREATE INDEX tasker_checkpoint_events_claimable
+    ON tasker_checkpoint_events (available_at)
+    WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked;
+CREATE UNIQUE INDEX tasker_checkpoint_events_event_id
+    ON tasker_checkpoint_events (event_id);
+
+COMMENT ON TABLE tasker_checkpoint_events IS
+'one row for a step that is dispatched, paused or cancelled; written by the extension''s functions only';
+COMMENT ON COLUMN tasker_checkpoint_events.step_uuid IS 'the step';
+COMMENT ON COLUMN tasker_checkpoint_events.event_id IS
+'the step''s current event, which fences writes; NULL if the row holds a directive only';
+COMMENT ON COLUMN tasker_checkpoint_events.directive IS
+'what the next receipt tells the worker: continue, pause or cancel';
+COMMENT ON COLUMN tasker_checkpoint_events.worker IS 'who has claimed the event; NULL if nobody has';
+COMMENT ON COLUMN tasker_checkpoint_events.available_at IS
+'when the event can be claimed; of a claimed one, when its first lease ends; of a paused or cancelled step, since when it cannot be';
+COMMENT ON COLUMN tasker_checkpoint_events.lease IS 'lease last given, by which a save extends it';
+COMMENT ON COLUMN tasker_checkpoint_events.lease_until IS 'when the claim runs out';
+COMMENT ON COLUMN tasker_checkpoint_events.deliveries IS 'claims since the last checkpoint under a claim';
+COMMENT ON COLUMN tasker_checkpoint_events.parked IS
+'whether the event was claimed too often without a checkpoint; lifted by tasker_checkpoint_resume()';
+COMMENT ON COLUMN tasker_checkpoint_events.sequence IS 'number of the last checkpoint known here';
+COMMENT ON COLUMN tasker_checkpoint_events.yield_event_id IS 'event of the last fenced yield, to recognize its replay';
+COMMENT ON COLUMN tasker_checkpoint_events.yield_digest IS 'hash of its cursor, items and results';
+COMMENT ON COLUMN tasker_checkpoint_events.yield_sequence IS 'its receipt''s sequence';
+COMMENT ON COLUMN tasker_checkpoint_events.continuation_id IS 'its receipt''s event_id';
+COMMENT ON COLUMN tasker_checkpoint_events.save_event_id IS 'event of the last fenced save, to recognize its replay';
+COMMENT ON COLUMN tasker_checkpoint_events.save_digest IS 'hash of its cursor, items and results';
+COMMENT ON COLUMN tasker_checkpoint_events.save_sequence IS 'its receipt''s sequence';
+
+-- a dump carries dispatched steps, and a restore goes on with them
+SELECT pg_catalog.pg_extension_config_dump('tasker_checkpoint_events', '');

@@ -1,0 +1,266 @@
+--
+-- The attached table
+--
+
+CREATE FUNCTION tasker_checkpoint_table()
+RETURNS regclass
+LANGUAGE C STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_table() IS
+'the attached steps table, NULL if there is none; raises 55000 if two tables have the guard trigger';
+
+CREATE FUNCTION tasker_checkpoint_hot_indexes(steps regclass, checkpoint_column name)
+RETURNS TABLE (name text, detail text, statement text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $indexes$
+BEGIN
+    RETURN QUERY
+    SELECT i.name,
+           CASE WHEN NOT i.on_checkpoint THEN 'It has the column updated_at, which every checkpoint sets.'
+                WHEN i.bounds_cursor THEN 'It has the column checkpoint, and as a B-tree it refuses a cursor of more than 2704 bytes.'
+                ELSE 'It has the column checkpoint.' END,
+           CASE WHEN i.drop_constraint IS NOT NULL THEN i.drop_constraint
+                WHEN i.partitioned THEN format('DROP INDEX %s;', i.name)
+                ELSE format('DROP INDEX CONCURRENTLY %s;', i.name) END
+    FROM (
+        SELECT format('%I.%I', n.nspname, c.relname) AS name,
+               c.relkind = 'I' AS partitioned,
+               bool_or(a.attname = checkpoint_column) AS on_checkpoint,
+               (SELECT format('ALTER TABLE %s DROP CONSTRAINT %I;', conrelid::regclass, conname)
+                FROM pg_constraint
+                WHERE conindid = i.indexrelid AND contype IN ('p', 'u', 'x')) AS drop_constraint,
+               m.amname = 'btree'
+               AND (bool_or(a.attname = checkpoint_column AND a.attnum = ANY (i.indkey))
+                    OR (pg_get_expr(i.indexprs, i.indrelid) LIKE '%' || quote_ident(checkpoint_column) || '%'
+                        AND pg_get_expr(i.indexprs, i.indrelid) NOT LIKE '%"left"(%')) AS bounds_cursor
+        -- the table with its partitions, which may have indexes of their own
+        FROM (SELECT steps AS relid UNION SELECT relid FROM pg_partition_tree(steps)) t
+        JOIN pg_index i ON i.indrelid = t.relid
+        JOIN pg_class c ON c.oid = i.indexrelid AND NOT c.relispartition
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_am m ON m.oid = c.relam
+        JOIN pg_attribute a ON a.attrelid = i.indrelid
+             AND (a.attname = checkpoint_column
+                  OR (a.attname = 'updated_at' AND a.attgenerated = ''
+                      AND a.atttypid IN ('timestamp'::regtype, 'timestamptz'::regtype)))
+        WHERE (a.attnum = ANY (i.indkey)
+             OR EXISTS (SELECT FROM pg_depend d
+                        WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+                        AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.relid
+                        AND d.refobjsubid = a.attnum))
+        -- a summarizing index leaves HOT alone from 16 on
+        AND NOT (m.amname = 'brin' AND current_setting('server_version_num')::int >= 160000)
+        GROUP BY i.indexrelid, i.indrelid, i.indexprs, n.nspname, c.relname, c.relkind, m.amname
+    ) i
+    ORDER BY i.name;
+END
+$indexes$;
+COMMENT ON FUNCTION tasker_checkpoint_hot_indexes(regclass, name) IS
+'indexes of a table and its partitions that end HOT updates for every checkpoint, each with the statement that drops it; for tasker_checkpoint_attach() and tasker_checkpoint_doctor()';
+
+CREATE FUNCTION tasker_checkpoint_attach(
+    steps regclass DEFAULT NULL,
+    key_column name DEFAULT 'workflow_step_uuid',
+    create_indexes boolean DEFAULT false
+)
+RETURNS regclass
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $attach$
+DECLARE
+    -- looked up, so that renaming or moving the schema does no harm
+    own_schema name := (SELECT n.nspname FROM pg_extension e
+                        JOIN pg_namespace n ON n.oid = e.extnamespace
+                        WHERE e.extname = 'tasker_checkpoint');
+    candidates regclass[];
+    attached regclass;
+    steps_name text;
+    rel record;
+    key record;
+    col record;
+    guard record;
+    idx record;
+    -- of an index: 41 bytes, which leave one of 63 room for what tells two apart
+    stem text;
+BEGIN
+    IF key_column IS NULL OR create_indexes IS NULL THEN
+        RAISE EXCEPTION '% must not be null',
+            CASE WHEN key_column IS NULL THEN 'key_column' ELSE 'create_indexes' END
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+
+    IF steps IS NULL THEN
+        SELECT array_agg(c.oid::regclass ORDER BY c.oid) INTO candidates
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE (n.nspname, c.relname) IN (('tasker', 'workflow_steps'),
+                                         (own_schema, 'tasker_workflow_steps'))
+        AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p';
+
+        IF candidates IS NULL THEN
+            RAISE EXCEPTION 'no steps table found'
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                DETAIL = format('Neither tasker.workflow_steps nor %I.tasker_workflow_steps is an ordinary or partitioned, permanent table.', own_schema),
+                HINT = 'Call tasker_checkpoint_attach() with the steps table.';
+        ELSIF cardinality(candidates) > 1 THEN
+            RAISE EXCEPTION 'two steps tables found'
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                DETAIL = format('They are %s and %s.', candidates[1], candidates[2]),
+                HINT = 'Call tasker_checkpoint_attach() with one of them.';
+        END IF;
+        steps := candidates[1];
+    END IF;
+
+    -- one at a time: two that overlap would not see each other's trigger
+    PERFORM pg_advisory_xact_lock(hashtextextended('tasker_checkpoint_attach', 0));
+
+    EXECUTE format('SELECT %I.tasker_checkpoint_table()', own_schema) INTO attached;
+    IF attached <> steps THEN
+        RAISE EXCEPTION 'table % is attached already', attached
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Call tasker_checkpoint_detach() first.';
+    END IF;
+
+    SELECT c.relkind, c.relpersistence, c.relname, format('%I.%I', n.nspname, c.relname) AS name
+    INTO rel
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = steps;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'table with OID % does not exist', steps::oid
+            USING ERRCODE = 'undefined_table';
+    ELSIF rel.relkind NOT IN ('r', 'p') OR rel.relpersistence = 't' THEN
+        RAISE EXCEPTION '% cannot be the steps table', rel.name
+            USING ERRCODE = 'wrong_object_type',
+            DETAIL = CASE WHEN rel.relpersistence = 't' THEN 'It is temporary.'
+                          ELSE 'It is not an ordinary or partitioned table.' END;
+    END IF;
+    steps_name := rel.name;
+
+    -- the locks that ADD COLUMN and CREATE TRIGGER take, before anything is
+    -- looked at; none if nothing is to be done
+    IF attached IS NULL THEN
+        EXECUTE format('LOCK TABLE %s IN %s MODE', steps_name,
+                       CASE WHEN EXISTS (SELECT FROM pg_attribute
+                                         WHERE attrelid = steps AND attname = 'checkpoint')
+                            THEN 'SHARE ROW EXCLUSIVE' ELSE 'ACCESS EXCLUSIVE' END);
+
+        IF rel.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = steps) THEN
+            RAISE EXCEPTION '% cannot be the steps table', steps_name
+                USING ERRCODE = 'wrong_object_type',
+                DETAIL = 'Tables inherit from it, and their rows would go past the guard.';
+        END IF;
+
+        SELECT attnum, attname, atttypid, attnotnull INTO key
+        FROM pg_attribute
+        WHERE attrelid = steps AND attname = key_column AND attnum > 0;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'column "%" of table % does not exist', key_column, steps_name
+                USING ERRCODE = 'undefined_column',
+                HINT = 'Name the key: tasker_checkpoint_attach(table, key_column => name).';
+        ELSIF key.atttypid <> 'uuid'::regtype THEN
+            RAISE EXCEPTION 'key column "%" of table % must be of type uuid', key_column, steps_name
+                USING ERRCODE = 'datatype_mismatch',
+                DETAIL = format('It is of type %s.', format_type(key.atttypid, NULL));
+        ELSIF NOT key.attnotnull THEN
+            RAISE EXCEPTION 'key column "%" of table % must be NOT NULL', key_column, steps_name
+                USING ERRCODE = 'invalid_table_definition',
+                HINT = format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL;', steps_name, key_column);
+        ELSIF NOT EXISTS (SELECT FROM pg_index
+                          WHERE indrelid = steps AND indisunique AND indimmediate
+                          AND indisvalid AND indpred IS NULL
+                          AND indnkeyatts = 1 AND indkey[0] = key.attnum) THEN
+            RAISE EXCEPTION 'key column "%" of table % must have a unique index', key_column, steps_name
+                USING ERRCODE = 'invalid_table_definition',
+                DETAIL = 'There is no valid, immediate unique index on this column alone and on the whole table.',
+                HINT = format('ALTER TABLE %s ADD UNIQUE (%I);', steps_name, key_column);
+        END IF;
+
+        SELECT atttypid, attnotnull, atthasdef, attgenerated INTO col
+        FROM pg_attribute
+        WHERE attrelid = steps AND attname = 'checkpoint' AND attnum > 0;
+        IF NOT FOUND THEN
+            EXECUTE format('ALTER TABLE %s ADD COLUMN checkpoint jsonb%s', steps_name,
+                           CASE WHEN EXISTS (SELECT FROM pg_settings
+                                             WHERE name = 'default_toast_compression'
+                                             AND 'lz4' = ANY (enumvals))
+                                THEN ' COMPRESSION lz4' ELSE '' END);
+        ELSIF col.atttypid <> 'jsonb'::regtype THEN
+            RAISE EXCEPTION 'column "checkpoint" of table % must be of type jsonb', steps_name
+                USING ERRCODE = 'datatype_mismatch',
+                DETAIL = format('It is of type %s.', format_type(col.atttypid, NULL));
+        ELSIF col.attnotnull OR col.atthasdef OR col.attgenerated <> '' THEN
+            RAISE EXCEPTION 'column "checkpoint" of table % must be nullable and have no default', steps_name
+                USING ERRCODE = 'invalid_table_definition',
+                DETAIL = CASE WHEN col.attgenerated <> '' THEN 'It is generated.'
+                              WHEN col.atthasdef THEN 'It has a default.'
+                              ELSE 'It is NOT NULL.' END;
+        END IF;
+
+        EXECUTE format('CREATE TRIGGER zz_tasker_checkpoint_guard BEFORE INSERT OR UPDATE OF %I, checkpoint ON %s '
+                       'FOR EACH ROW EXECUTE FUNCTION %I.tasker_checkpoint_guard()',
+                       key_column, steps_name, own_schema);
+    END IF;
+
+    -- the trigger's columns, whatever they are called by now
+    SELECT t.tgname, t.tgenabled, t.tgattr[1] AS checkpoint, k.attname AS key_name, c.attname AS checkpoint_name
+    INTO guard
+    FROM pg_trigger t
+    JOIN pg_attribute k ON k.attrelid = steps AND k.attnum = t.tgattr[0]
+    JOIN pg_attribute c ON c.attrelid = steps AND c.attnum = t.tgattr[1]
+    WHERE t.tgrelid = steps AND t.tgparentid = 0
+    AND t.tgfoid = format('%I.tasker_checkpoint_guard()', own_schema)::regprocedure;
+
+    IF guard.key_name <> key_column THEN
+        RAISE EXCEPTION 'table % is attached already, with the key column "%"', steps_name, guard.key_name
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Call tasker_checkpoint_detach() first.';
+    END IF;
+    IF guard.tgenabled NOT IN ('O', 'A') THEN
+        RAISE WARNING 'guard trigger of table % does not run', steps_name
+            USING DETAIL = CASE guard.tgenabled WHEN 'D' THEN 'It is disabled.'
+                                ELSE 'It is enabled for replicas only.' END,
+            HINT = format('ALTER TABLE %s ENABLE TRIGGER %I;', steps_name, guard.tgname);
+    END IF;
+
+    EXECUTE format('ALTER TRIGGER %I ON %s DEPENDS ON EXTENSION tasker_checkpoint', guard.tgname, steps_name);
+    IF col_description(steps, guard.checkpoint) IS NULL THEN
+        EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', steps_name, guard.checkpoint_name,
+                       'progress of a batch worker: cursor, items_processed, accumulated_results and history, kept by tasker_checkpoint');
+    END IF;
+
+    FOR idx IN EXECUTE format('SELECT * FROM %I.tasker_checkpoint_hot_indexes($1, $2)', own_schema)
+        USING steps, guard.checkpoint_name
+    LOOP
+        RAISE WARNING 'index % ends HOT updates for every checkpoint', idx.name
+            USING DETAIL = idx.detail, HINT = idx.statement;
+    END LOOP;
+
+    IF create_indexes THEN
+        stem := rel.relname;
+        WHILE octet_length(stem) > 41 LOOP
+            stem := left(stem, -1);
+        END LOOP;
+
+        -- 500 characters stay below the 2704 bytes of a B-tree's entry
+        EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %s ((left(%I ->> ''cursor'', 500))) WHERE %I IS NOT NULL',
+                       'idx_' || stem || '_checkpoint_cursor', steps_name,
+                       guard.checkpoint_name, guard.checkpoint_name);
+        EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %s (%I) WHERE %I IS NOT NULL',
+                       'idx_' || stem || '_checkpoint_exists', steps_name,
+                       guard.key_name, guard.checkpoint_name);
+    END IF;
+
+    RETURN steps;
+END
+$attach$;
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_attach(regclass, name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_attach(regclass, name, boolean) IS
+'makes a table with a unique uuid key the steps table: adds the column checkpoint and the guard trigger, warns of indexes that end HOT; without a table tries tasker.workflow_steps and tasker_workflow_steps; returns the table; can be repeated; raises 55000 if another table is attached or none is found, 42809, 42804, 42703 or 42P16 if the table does not fit';
+
+CREATE FUNCTION tasker_checkpoint_detach()
+RETURNS regclass
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_detach() FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_detach() IS
+'drops the guard trigger of the steps table and returns the table; the column and its data stay, dispatched steps are forgotten and counted in a NOTICE; raises 55000 if no table is attached';

@@ -1,0 +1,70 @@
+--
+-- Claiming
+--
+
+CREATE TYPE tasker_checkpoint_delivery AS (
+    event_id uuid,
+    step_uuid uuid,
+    has_checkpoint boolean,
+    cursor jsonb,
+    items_processed bigint,
+    accumulated_results jsonb,
+    sequence bigint,
+    deliveries integer
+);
+COMMENT ON TYPE tasker_checkpoint_delivery IS
+'a step that a worker has claimed, and where to resume it';
+COMMENT ON COLUMN tasker_checkpoint_delivery.event_id IS
+'proof of the claim, to be passed to every function that writes; known to this worker only';
+COMMENT ON COLUMN tasker_checkpoint_delivery.step_uuid IS
+'the step';
+COMMENT ON COLUMN tasker_checkpoint_delivery.has_checkpoint IS
+'whether the step has a checkpoint; a cursor of 0 is one';
+COMMENT ON COLUMN tasker_checkpoint_delivery.cursor IS
+'where to resume, as the handler gave it; NULL without a checkpoint';
+COMMENT ON COLUMN tasker_checkpoint_delivery.items_processed IS
+'items that the step has processed since its beginning; 0 without a checkpoint';
+COMMENT ON COLUMN tasker_checkpoint_delivery.accumulated_results IS
+'partial results; NULL if there are none';
+COMMENT ON COLUMN tasker_checkpoint_delivery.sequence IS
+'number of the checkpoint; 0 without one';
+COMMENT ON COLUMN tasker_checkpoint_delivery.deliveries IS
+'claims since the last checkpoint, this one included; more than 1 means that a worker failed';
+
+CREATE FUNCTION tasker_checkpoint_claim(
+    worker text,
+    lease interval DEFAULT '1 minute',
+    max_steps integer DEFAULT 1,
+    step_uuid uuid DEFAULT NULL
+)
+RETURNS SETOF tasker_checkpoint_delivery
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+ROWS 1
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid) IS
+'takes up to max_steps dispatched steps, or the given one, for a worker until the lease ends; those that wait longest first; returns each with where to resume; raises 22004, 22023, 25000, 55000, P0002';
+
+CREATE FUNCTION tasker_checkpoint_heartbeat(event_id uuid, lease interval DEFAULT NULL)
+RETURNS boolean
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_heartbeat(uuid, interval) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_heartbeat(uuid, interval) IS
+'extends a claim to now and its lease, or the given one; never shortens it and never waits; false if the claim was superseded: stop; raises 22004, 22023';
+
+CREATE FUNCTION tasker_checkpoint_complete(event_id uuid)
+RETURNS boolean
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_complete(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_complete(uuid) IS
+'ends a step''s dispatch, since its handler finished or failed for good; the checkpoint stays; false if the event is not the step''s current one; raises 22004';
+
+CREATE FUNCTION tasker_checkpoint_release(event_id uuid, delay interval DEFAULT '0')
+RETURNS boolean
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_release(uuid, interval) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_release(uuid, interval) IS
+'hands a step back, to be claimed again after the delay (0 to 1 day) from its last checkpoint; false if the event is not the step''s current one; raises 22004, 22023';
