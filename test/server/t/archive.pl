@@ -31,12 +31,13 @@ $node->safe_psql('postgres', qq{
 # How a trail is: entries, generations; and false where something is missing,
 # there twice, or out of order.
 my $summary = qq{
-	SELECT count(*), count(DISTINCT generation), bool_and(first = 1 AND last = n AND distinct_n = n) AND bool_and(in_order)
-	FROM (SELECT *, min(sequence) OVER g AS first, max(sequence) OVER g AS last, count(*) OVER g AS n,
-			(SELECT count(DISTINCT sequence) FROM trail t WHERE t.generation = h.generation) AS distinct_n,
-			ROW(generation, sequence) > lag(ROW(generation, sequence)) OVER (ORDER BY ordinality) IS NOT false
-			AND checkpointed_at > lag(checkpointed_at) OVER (ORDER BY ordinality) IS NOT false AS in_order
-		FROM trail h WINDOW g AS (PARTITION BY generation)) h
+	SELECT (SELECT count(*) FROM trail), count(*), bool_and(first = 1 AND last = n AND distinct_n = n) AND (
+		SELECT bool_and(in_order)
+		FROM (SELECT ROW(generation, sequence) > lag(ROW(generation, sequence)) OVER w IS NOT false
+				AND checkpointed_at > lag(checkpointed_at) OVER w IS NOT false AS in_order
+			FROM trail WINDOW w AS (ORDER BY ordinality)) o)
+	FROM (SELECT min(sequence) AS first, max(sequence) AS last, count(*) AS n, count(DISTINCT sequence) AS distinct_n
+		FROM trail GROUP BY generation) g
 };
 my $trail = "WITH trail AS MATERIALIZED (SELECT * FROM tasker_checkpoint_history('$step') WITH ORDINALITY) $summary";
 
@@ -93,6 +94,10 @@ is($node->safe_psql('postgres', qq{
 			ON cursor = to_jsonb(ARRAY[client, n])}),
 	join('|', ($entries - $total) x 3), 'each yield that was accepted has its entry');
 
+# The last of them may have been a clear, which leaves a generation without an entry.
+$node->safe_psql('postgres', "SELECT tasker_checkpoint_save('$step', '0', 7)");
+$entries++;
+
 # What a transaction has archived and not committed is gone after a crash, and so
 # is what it stored.
 my $before = $node->safe_psql('postgres', $trail);
@@ -110,6 +115,8 @@ is("$entries|$generations|$whole", join('|', (split(/\|/, $before))[0] + 300, (s
 $node->backup('backup');
 my $standby = PostgreSQL::Test::Cluster->new('archive_standby');
 $standby->init_from_backup($node, 'backup', has_streaming => 1);
+# replay waits for who reads, however long that takes
+$standby->append_conf('postgresql.conf', 'max_standby_streaming_delay = -1');
 $standby->start;
 $node->wait_for_catchup($standby, 'replay', $node->lsn('write'));
 is($standby->safe_psql('postgres', $trail), $node->safe_psql('postgres', $trail), 'a standby has the same trail');
