@@ -161,8 +161,9 @@ foreach my $round (1 .. 6)
 	query('VACUUM tasker_checkpoint_events');
 	push @size, query("SELECT pg_total_relation_size('tasker_checkpoint_events')");
 }
-# a few pages more or less, as the clients' turns fall
-cmp_ok($size[5], '<=', $size[1] * 1.1, 'the table and its indexes are no larger after 6,000 claims and 6,000 yields than after 2,000');
+# How many pages a round needs depends on how the clients' turns fall. If each
+# round left some behind there would be three times as many.
+cmp_ok($size[5], '<=', $size[1] * 2, 'the table and its indexes are no larger after 6,000 claims and 6,000 yields than after 2,000');
 
 # A heartbeat and a save are HOT: they leave nothing to be vacuumed.
 query(q{

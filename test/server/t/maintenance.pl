@@ -93,6 +93,8 @@ $node->safe_psql('postgres', "SELECT finish(n) FROM steps");
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
+# replay waits for who reads, however long that takes
+$standby->append_conf('postgresql.conf', 'max_standby_streaming_delay = -1');
 $standby->start;
 
 my $left = q{SELECT tasker_checkpoint_purge('0', dry_run => true), tasker_checkpoint_trim(2, dry_run => true),

@@ -26,6 +26,8 @@ $primary->safe_psql('postgres', qq{
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
+# replay waits for who reads, however long that takes
+$standby->append_conf('postgresql.conf', 'max_standby_streaming_delay = -1');
 $standby->start;
 
 my %writers = (

@@ -179,22 +179,35 @@ $node->safe_psql('one', 'ALTER DATABASE one RESET tasker_checkpoint.notify');
 counts(yield_sql(10), 'yields 1, notifications_sent 1', 'a wake-up in the transaction');
 counts("BEGIN;" . yield_sql(10) . 'ROLLBACK; BEGIN;' . yield_sql(10) . "PREPARE TRANSACTION 'p'; COMMIT PREPARED 'p'", 'yields 1',
 	'none that is rolled back, or dropped');
-my $pid = '';
-until ($pid)
+
+# A notifier, which is started by two commits in quick succession, and leaves when
+# two seconds bring nothing. It is stopped, so that it can't; what it had not sent by
+# then may come on top.
+sub stopped_notifier
 {
-	$node->safe_psql('one', yield_sql(10) x 2);
-	$pid = $node->safe_psql('one', "SELECT pid FROM $workers AND wait_event_type = 'Extension'");
+	my $pid = '';
+	until ($pid)
+	{
+		$node->safe_psql('one', yield_sql(10) x 2);
+		$pid = $node->safe_psql('one', "SELECT pid FROM $workers AND wait_event_type = 'Extension'");
+		kill('STOP', $pid) if $pid;
+		$pid = $node->safe_psql('one', "SELECT pid FROM $workers") if $pid;
+	}
+	return $pid;
 }
+my $pid = stopped_notifier();
 $node->safe_psql('one', 'SELECT tasker_checkpoint_stats_reset()');
 $node->safe_psql('one', 'BEGIN;' . yield_sql(10) x 5 . 'COMMIT');
+kill('CONT', $pid);
 ok($node->poll_query_until('one',
-	'SELECT (yields, notifications_sent, notifications_batched) = (5, 5, 5) FROM tasker_checkpoint_stats()'), 'those of the notifier');
-kill('STOP', $pid);
+	'SELECT yields = 5 AND notifications_sent >= 5 AND notifications_batched = notifications_sent FROM tasker_checkpoint_stats()'), 'those of the notifier');
+$pid = stopped_notifier();
+$node->safe_psql('one', 'SELECT tasker_checkpoint_stats_reset()');
 $node->safe_psql('one', 'BEGIN;' . yield_sql(10) x 3 . 'COMMIT');
 $node->safe_psql('one', "SELECT pg_terminate_backend($pid)");
 kill('CONT', $pid);
 ok($node->poll_query_until('one',
-	'SELECT (yields, notifications_sent, notifications_batched, notifications_lost) = (8, 5, 5, 3) FROM tasker_checkpoint_stats()'),
+	'SELECT yields = 3 AND notifications_sent = 0 AND notifications_lost >= 3 FROM tasker_checkpoint_stats()'),
 	'those that are lost with it');
 
 # A restart begins anew, also without a clean shutdown.
