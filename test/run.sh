@@ -1,5 +1,5 @@
 #!/bin/sh
-# sh test/run.sh [regress | isolation | pgtap | server | monitoring | workers [NAME...]]
+# sh test/run.sh [regress | isolation | pgtap | server | monitoring | workers | model [NAME...]]
 #
 # Installs what is missing (apt, as root or by sudo), builds with clang and gcc,
 # and runs the test suites, or those tests named, against a private server that
@@ -110,6 +110,7 @@ files()
 		isolation) dir=test/isolation/specs ext=spec ;;
 		pgtap) dir=test/pgtap ext=sql ;;
 		server | monitoring) dir=test/$1/t ext=pl ;;
+		workers | model) dir=test/$1 ext=py ;;
 	esac
 	shift
 	if [ $# -eq 0 ]; then
@@ -169,12 +170,13 @@ monitoring()
 	cluster_suite monitoring "$@"
 }
 
-# Real clients in four languages, whose harness starts a server of its own and
-# closes with the same line as we do. A name is the part of a check's name.
-workers()
+# A program in Python closes with the same line as we do.
+python_suite()
 {
-	tc_run "$tc_work/workers.out" /usr/bin/python3 test/workers/run.py all ${1:+--only "$*"} || :
-	closing=$(tail -n 1 "$tc_work/workers.out")
+	suite=$1
+	shift
+	tc_run "$tc_work/$suite.out" /usr/bin/python3 "$@" || :
+	closing=$(tail -n 1 "$tc_work/$suite.out")
 	case $closing in
 		[0-9]*" passed, "[0-9]*" failed")
 			bad=${closing#*, }
@@ -185,14 +187,27 @@ workers()
 			set -- 0 1
 			;;
 	esac
-	[ "$2" -eq 0 ] || tail -n 80 "$tc_work/workers.out"
-	tally workers "$1" "$2" "$closing"
+	[ "$2" -eq 0 ] || tail -n 80 "$tc_work/$suite.out"
+	tally "$suite" "$1" "$2" "$closing"
 }
 
-suites=${SUITES:-regress isolation pgtap server monitoring workers}
+# Real clients in four languages, whose harness starts a server of its own. A name
+# is the part of a check's name.
+workers()
+{
+	python_suite workers test/workers/run.py all ${1:+--only "$*"}
+}
+
+# Random calls against a model of what they should do. Names are its arguments.
+model()
+{
+	python_suite model test/model/run.py "$@"
+}
+
+suites=${SUITES:-regress isolation pgtap server monitoring workers model}
 case ${1-} in
 	'') ;;
-	regress | isolation | pgtap | server | monitoring | workers)
+	regress | isolation | pgtap | server | monitoring | workers | model)
 		suites=$1
 		shift
 		;;
@@ -211,6 +226,7 @@ case $suites in
 		# its package clashes with a nodejs that brings its own
 		command -v npm >/dev/null || tc_need nodejs npm
 		;;
+	*model*) tc_need python3-psycopg ;;
 esac
 tc_private
 echo "$("$tc_pg_config" --version) on $(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' /etc/os-release)"
@@ -236,7 +252,7 @@ tc_start
 
 cd "$tc_tree" || exit 1
 for suite in $suites; do
-	if [ "$suite" = workers ] || [ -n "$(files "$suite")" ]; then
+	if [ -n "$(files "$suite")" ]; then
 		"$suite" "$@"
 	else
 		echo "$suite: no tests yet"
