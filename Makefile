@@ -31,8 +31,16 @@ OBJS = \
 	src/wakeup.o \
 	src/yield.o
 
+# Where the sources are, in the way PGXS finds it: a build can be in another folder,
+# and writes nothing outside of that.
+ifdef VPATH
+SRCDIR := $(VPATH)
+else
+SRCDIR := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
+endif
+
 # The control file is the one source of the version.
-EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'$$/\1/p" $(EXTENSION).control)
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'$$/\1/p" $(SRCDIR)/$(EXTENSION).control)
 PG_CPPFLAGS = -DTCKPT_VERSION='"$(EXTVERSION)"'
 
 # The install script is put together of its parts, a topic a file, in the order
@@ -42,18 +50,30 @@ DATA_built = $(SCRIPT)
 EXTRA_CLEAN = $(SCRIPT)
 
 # PGXS puts --dbname into REGRESS_OPTS only while nobody else sets it.
-REGRESS = $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))
+REGRESS = $(patsubst $(SRCDIR)/sql/%.sql,%,$(wildcard $(SRCDIR)/sql/*.sql))
 REGRESS_OPTS = --dbname=contrib_regression
 
-ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(wildcard test/isolation/specs/*.spec))
-ISOLATION_OPTS = --dbname=isolation_regression \
-	--inputdir=test/isolation --outputdir=test/isolation
+# Results are in output_iso/.
+ISOLATION = $(patsubst $(SRCDIR)/test/isolation/specs/%.spec,%,$(wildcard $(SRCDIR)/test/isolation/specs/*.spec))
+ISOLATION_OPTS = --dbname=isolation_regression --inputdir=$(SRCDIR)/test/isolation
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-$(OBJS): $(wildcard src/*.h) $(EXTENSION).control
+# Sources alone are looked for in their folder: what was built there is of another
+# build.
+srcdir := $(SRCDIR)
+override VPATH :=
+vpath %.c $(SRCDIR)
+vpath %.control $(SRCDIR)
 
-$(SCRIPT): $(sort $(wildcard src/sql/*.sql))
+FOLDERS = $(patsubst %/,%,$(sort $(dir $(OBJS))))
+
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(SRCDIR)/src/*.h $(SRCDIR)/src/*/*.h) $(EXTENSION).control | $(FOLDERS)
+
+$(FOLDERS):
+	mkdir -p $@
+
+$(SCRIPT): $(sort $(wildcard $(SRCDIR)/src/sql/*.sql))
 	awk 'FNR == 1 && NR > 1 { print "" } 1' $^ >$@

@@ -127,7 +127,7 @@ regress()
 
 isolation()
 {
-	pg_regress_suite isolation test/isolation/regression.diffs REGRESS= ${1:+ISOLATION="$*"}
+	pg_regress_suite isolation output_iso/regression.diffs REGRESS= ${1:+ISOLATION="$*"}
 }
 
 pgtap()
