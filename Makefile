@@ -23,6 +23,7 @@ OBJS = \
 	src/own.o \
 	src/progress.o \
 	src/read.o \
+	src/reader.o \
 	src/rules.o \
 	src/stats.o \
 	src/steps.o \

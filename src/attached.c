@@ -16,12 +16,14 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -44,10 +46,13 @@ static TckptSteps *current = NULL;
 static bool known = false;
 static uint64 changes = 1;
 static uint64 confirmed_at = 0; /* what "changes" was when it was looked up */
+static bool distrusted = false; /* to be replaced, even if all is as it was */
 
-/* Replaced while a statement of theirs was running; freed when none is */
+/*
+ * Replaced, and freed when the transaction ends: until then whoever was given
+ * one may use it, whatever code of the user's runs meanwhile and calls us.
+ */
 static TckptSteps *retired = NULL;
-int			tckpt_statements_running = 0;
 
 static void
 relcache_callback(Datum arg, Oid relid)
@@ -66,9 +71,35 @@ syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
 	known = false;
 }
 
+static void
+free_steps(TckptSteps *steps)
+{
+	for (int i = 0; i < 2; i++)
+		for (int j = 0; j < TCKPT_NSTATEMENTS; j++)
+			if (steps->plans[i][j] != NULL)
+				SPI_freeplan(steps->plans[i][j]);
+	MemoryContextDelete(steps->context);
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE ||
+		event == XACT_EVENT_PARALLEL_PRE_COMMIT)
+		return;
+	while (retired != NULL)
+	{
+		TckptSteps *next = retired->next;
+
+		free_steps(retired);
+		retired = next;
+	}
+}
+
 void
 tckpt_attached_init(void)
 {
+	RegisterXactCallback(xact_callback, NULL);
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_callback, (Datum) 0);
 }
@@ -175,34 +206,6 @@ find_trigger(Oid function, TckptTrigger *trigger)
 	return found;
 }
 
-static void
-free_steps(TckptSteps *steps)
-{
-	for (int i = 0; i < TCKPT_NSTATEMENTS; i++)
-		if (steps->plans[i] != NULL)
-			SPI_freeplan(steps->plans[i]);
-	MemoryContextDelete(steps->context);
-}
-
-/* Forgets what is kept, at once or when no statement of it is running. */
-static void
-retire_current(void)
-{
-	if (current != NULL)
-	{
-		current->next = retired;
-		retired = current;
-		current = NULL;
-	}
-	while (tckpt_statements_running == 0 && retired != NULL)
-	{
-		TckptSteps *next = retired->next;
-
-		free_steps(retired);
-		retired = next;
-	}
-}
-
 /* The type of a table's updated_at, if it can be set; else InvalidOid. */
 static Oid
 updated_at_type(Oid relid)
@@ -233,6 +236,38 @@ tckpt_column_of_type(Oid relid, const char *name, Oid type)
 	return attno;
 }
 
+/*
+ * The columns that a retry sets, as Tasker's own does; what the table lacks
+ * or generates is left out.
+ */
+static char *
+reset_columns(const TckptTrigger *trigger)
+{
+	static const char *const columns[] = {
+		"in_process", "processed", "processed_at", "results",
+		"backoff_request_seconds"
+	};
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	for (int i = 0; i < (int) lengthof(columns); i++)
+	{
+		bool		flag = i < 2;
+		AttrNumber	attno = get_attnum(trigger->relid, columns[i]);
+
+		if (attno == InvalidAttrNumber ||
+			get_attgenerated(trigger->relid, attno) != '\0')
+			continue;
+		/* not what key or checkpoint may have been renamed to */
+		if (attno == trigger->key || attno == trigger->checkpoint)
+			continue;
+		if (!flag || get_atttype(trigger->relid, attno) == BOOLOID)
+			appendStringInfo(&sql, "%s%s = %s", sql.len > 0 ? ", " : "",
+							 columns[i], flag ? "false" : "NULL");
+	}
+	return sql.data;
+}
+
 /* Looks the table's names and columns up; the caller has locked it. */
 static TckptSteps *
 load_steps(const TckptTrigger *trigger)
@@ -241,7 +276,6 @@ load_steps(const TckptTrigger *trigger)
 	MemoryContext oldcontext;
 	TckptSteps *steps;
 
-	/* kept only once it is complete */
 	context = AllocSetContextCreate(CurrentMemoryContext,
 									"tasker_checkpoint steps table",
 									ALLOCSET_SMALL_SIZES);
@@ -255,11 +289,64 @@ load_steps(const TckptTrigger *trigger)
 													  trigger->key, false)));
 	steps->checkpoint = pstrdup(quote_identifier(get_attname(trigger->relid,
 															 trigger->checkpoint, false)));
+	steps->reset = reset_columns(trigger);
 	steps->processed = tckpt_column_of_type(trigger->relid, "processed", BOOLOID);
 	steps->updated_at = updated_at_type(trigger->relid);
 	MemoryContextSwitchTo(oldcontext);
-	MemoryContextSetParent(context, CacheMemoryContext);
 	return steps;
+}
+
+/* Whether the statements of one are those of the other. */
+static bool
+same_steps(const TckptSteps *a, const TckptSteps *b)
+{
+	return a->trigger.oid == b->trigger.oid &&
+		a->trigger.relid == b->trigger.relid &&
+		a->trigger.key == b->trigger.key &&
+		a->trigger.checkpoint == b->trigger.checkpoint &&
+		strcmp(a->table, b->table) == 0 &&
+		strcmp(a->trigger_name, b->trigger_name) == 0 &&
+		strcmp(a->key, b->key) == 0 &&
+		strcmp(a->checkpoint, b->checkpoint) == 0 &&
+		strcmp(a->reset, b->reset) == 0 &&
+		a->processed == b->processed &&
+		a->updated_at == b->updated_at;
+}
+
+/*
+ * Looks the locked table up again.  What is kept stays, with its plans, if all
+ * is as it was: in a long transaction there may be many invalidations that
+ * change nothing.
+ */
+static void
+refresh_current(const TckptTrigger *trigger)
+{
+	TckptSteps *steps = load_steps(trigger);
+
+	if (current != NULL && !distrusted && same_steps(current, steps))
+	{
+		MemoryContextDelete(steps->context);
+		return;
+	}
+	if (current != NULL)
+	{
+		current->next = retired;
+		retired = current;
+	}
+	MemoryContextSetParent(steps->context, CacheMemoryContext);
+	current = steps;
+	distrusted = false;
+}
+
+/*
+ * Has the plans made anew the next time.  One that a rule has made empty hears
+ * nothing of the table any more, nor of the end of that rule.
+ */
+void
+tckpt_attached_distrust(void)
+{
+	distrusted = true;
+	known = false;
 }
 
 /* The attached table; InvalidOid if there is none. */
@@ -274,7 +361,7 @@ tckpt_attached_find(Oid function)
 /*
  * The attached table, locked until the transaction ends.  "function" is any
  * function of the extension, to find its schema by.  Raises 55000 if no table
- * is attached, or two.  The result is good until the next call.
+ * is attached, or two.  The result is good until the transaction ends.
  */
 TckptSteps *
 tckpt_attached_open(Oid function, LOCKMODE lockmode)
@@ -299,8 +386,7 @@ tckpt_attached_open(Oid function, LOCKMODE lockmode)
 			if (!known || trigger.oid != current->trigger.oid)
 			{
 				known = false;
-				retire_current();
-				current = load_steps(&trigger);
+				refresh_current(&trigger);
 			}
 			if (changes == seen)
 			{

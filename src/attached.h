@@ -28,23 +28,22 @@ typedef struct TckptTrigger
 typedef struct TckptSteps
 {
 	TckptTrigger trigger;
-	char	   *table;			/* these four as SQL wants them */
+	char	   *table;			/* these as SQL wants them */
 	char	   *trigger_name;
 	char	   *key;
 	char	   *checkpoint;
+	char	   *reset;			/* what a retry sets, as in UPDATE; may be "" */
 	AttrNumber	processed;		/* InvalidAttrNumber: no such column */
 	Oid			updated_at;		/* its type; InvalidOid: no such column */
-	SPIPlanPtr	plans[TCKPT_NSTATEMENTS];
+	SPIPlanPtr	plans[2][TCKPT_NSTATEMENTS];	/* [1]: of reading as the owner */
 	MemoryContext context;		/* of all this, but for the plans */
-	struct TckptSteps *next;	/* in the list of those to be freed */
+	struct TckptSteps *next;	/* in the list of those replaced */
 } TckptSteps;
-
-/* Statements on the steps table that are being executed */
-extern int	tckpt_statements_running;
 
 extern void tckpt_attached_init(void);
 extern Oid	tckpt_attached_find(Oid function);
 extern TckptSteps *tckpt_attached_open(Oid function, LOCKMODE lockmode);
+extern void tckpt_attached_distrust(void);
 extern AttrNumber tckpt_column_of_type(Oid relid, const char *name, Oid type);
 
 #endif							/* TCKPT_ATTACHED_H */

@@ -30,9 +30,13 @@
 #if PG_VERSION_NUM >= 160000
 #define tckpt_owns_table(relid, role) \
 	object_ownercheck(RelationRelationId, relid, role)
+#define tckpt_schema_aclcheck(namespace, role, mode) \
+	object_aclcheck(NamespaceRelationId, namespace, role, mode)
 #else
 #define tckpt_owns_table(relid, role) \
 	pg_class_ownercheck(relid, role)
+#define tckpt_schema_aclcheck(namespace, role, mode) \
+	pg_namespace_aclcheck(namespace, role, mode)
 #endif
 
 /*

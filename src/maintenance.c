@@ -144,7 +144,7 @@ sweep_steps(TckptSteps *steps, const Sweep *sweep)
 	/* reset after each step */
 	context = AllocSetContextCreate(caller, "tasker_checkpoint maintenance",
 									ALLOCSET_DEFAULT_SIZES);
-	scan = tckpt_steps_scan(steps, sweep->remove);
+	scan = tckpt_steps_scan(steps, sweep->remove, sweep->dry_run);
 	MemoryContextSwitchTo(context);
 	while ((sweep->dry_run || count < sweep->max_rows) &&
 		   tckpt_steps_scan_next(scan, &step, &row))

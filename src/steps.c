@@ -4,7 +4,8 @@
  *	  The attached steps table, read and written as the caller.
  *
  * Statements run by SPI as the calling user: grants, row security and the
- * table's other triggers apply.  They name everything with its schema.
+ * table's other triggers apply.  What only reads is read as the table's owner
+ * where the caller is a superuser.  They name everything with its schema.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "document.h"
+#include "reader.h"
 #include "rules.h"
 #include "stats.h"
 #include "steps.h"
@@ -46,6 +48,8 @@ StaticAssertDecl(STATEMENT_RESET + 1 == TCKPT_NSTATEMENTS,
 
 struct TckptStepScan
 {
+	TckptSteps *steps;
+	bool		read_only;		/* a superuser reads it as the owner */
 	Portal		portal;
 	SPITupleTable *batch;
 	uint64		fetched;
@@ -57,35 +61,6 @@ bool
 tckpt_steps_has_row_security(const TckptSteps *steps)
 {
 	return check_enable_rls(steps->trigger.relid, InvalidOid, true) == RLS_ENABLED;
-}
-
-/*
- * The columns that a retry sets, as Tasker's own does; what the table lacks
- * or generates is left out.
- */
-static void
-append_reset_columns(StringInfo sql, const TckptSteps *steps)
-{
-	static const char *const columns[] = {
-		"in_process", "processed", "processed_at", "results",
-		"backoff_request_seconds"
-	};
-	Oid			relid = steps->trigger.relid;
-
-	for (int i = 0; i < (int) lengthof(columns); i++)
-	{
-		bool		flag = i < 2;
-		AttrNumber	attno = get_attnum(relid, columns[i]);
-
-		if (attno == InvalidAttrNumber || get_attgenerated(relid, attno) != '\0')
-			continue;
-		/* not what key or checkpoint may have been renamed to */
-		if (attno == steps->trigger.key || attno == steps->trigger.checkpoint)
-			continue;
-		if (!flag || get_atttype(relid, attno) == BOOLOID)
-			appendStringInfo(sql, "%s%s = %s", sql->len > 0 ? ", " : "",
-							 columns[i], flag ? "false" : "NULL");
-	}
 }
 
 static const char *
@@ -113,7 +88,7 @@ statement_text(const TckptSteps *steps, TckptStatement statement)
 
 	initStringInfo(&set);
 	if (statement == STATEMENT_RESET)
-		append_reset_columns(&set, steps);
+		appendStringInfoString(&set, steps->reset);
 	else
 		appendStringInfo(&set, "%s = $2", steps->checkpoint);
 	if (statement != STATEMENT_STORE && OidIsValid(steps->updated_at))
@@ -127,10 +102,33 @@ statement_text(const TckptSteps *steps, TckptStatement statement)
 					steps->table, set.data, steps->key);
 }
 
+/* What only reads, and locks nothing. */
+static bool
+is_reading(TckptStatement statement)
+{
+	return statement == STATEMENT_READ || statement == STATEMENT_PEEK ||
+		statement == STATEMENT_STATE;
+}
+
+/* Begins to read key, checkpoint and, if so, processed; see reader.h. */
+static void
+read_as(const TckptSteps *steps, bool processed, TckptReader *reader)
+{
+	AttrNumber	columns[] = {
+		steps->trigger.key, steps->trigger.checkpoint,
+		processed ? steps->processed : InvalidAttrNumber
+	};
+
+	tckpt_read_as(steps->trigger.relid, columns, lengthof(columns), reader);
+}
+
 static SPIPlanPtr
 statement_plan(TckptSteps *steps, TckptStatement statement)
 {
-	if (steps->plans[statement] == NULL)
+	/* with and without FORCE ROW LEVEL SECURITY are two plans */
+	SPIPlanPtr *kept = &steps->plans[InNoForceRLSOperation() ? 1 : 0][statement];
+
+	if (*kept == NULL)
 	{
 		Oid			types[] = {UUIDOID, JSONBOID, steps->updated_at};
 		int			nargs = OidIsValid(steps->updated_at) ? 3 : 2;
@@ -142,9 +140,9 @@ statement_plan(TckptSteps *steps, TckptStatement statement)
 				 SPI_result_code_string(SPI_result));
 		if (SPI_keepplan(plan) != 0)
 			elog(ERROR, "SPI_keepplan failed");
-		steps->plans[statement] = plan;
+		*kept = plan;
 	}
-	return steps->plans[statement];
+	return *kept;
 }
 
 /* Executes a plan while the guard expects "call". */
@@ -155,14 +153,12 @@ execute_announced(SPIPlanPtr plan, Datum *values, const char *nulls,
 	TckptCall  *previous = tckpt_guard_expect(call);
 	int			rc = 0;
 
-	tckpt_statements_running++;
 	PG_TRY();
 	{
 		rc = SPI_execute_plan(plan, values, nulls, read_only, 0);
 	}
 	PG_FINALLY();
 	{
-		tckpt_statements_running--;
 		(void) tckpt_guard_expect(previous);
 	}
 	PG_END_TRY();
@@ -190,6 +186,8 @@ execute(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
 	rc = execute_announced(statement_plan(steps, statement), values, nulls,
 						   statement == STATEMENT_READ, call);
 	if (rc != SPI_OK_SELECT && rc != SPI_OK_UPDATE)
+	{
+		tckpt_attached_distrust();
 		ereport(ERROR,
 				(errcode(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)),
 				 errmsg("step \"%s\" could not be updated",
@@ -197,6 +195,7 @@ execute(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
 				 errdetail("A rule on table %s rewrote the statement.",
 						   steps->table),
 				 errhint("Drop the rule.")));
+	}
 	return SPI_processed;
 }
 
@@ -250,14 +249,18 @@ select_step(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
 			TckptStep *row)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	TckptReader reader = {0};
 	bool		found;
 
 	memset(row, 0, sizeof(*row));
+	if (is_reading(statement))
+		read_as(steps, statement != STATEMENT_READ, &reader);
 	SPI_connect();
 	found = execute(steps, statement, step, NULL, NULL) > 0;
 	if (found)
 		read_row(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, caller, row);
 	SPI_finish();
+	tckpt_read_done(&reader);
 	return found;
 }
 
@@ -410,22 +413,29 @@ tckpt_steps_store(TckptSteps *steps, const pg_uuid_t *step,
 
 /*
  * Begins a walk over the steps that have a checkpoint, or those of them that
- * are processed, as a new snapshot has them and in no order.  Ends with
- * tckpt_steps_scan_end(): SPI stays connected.
+ * are processed, as a new snapshot has them and in no order.  "read_only" says
+ * that nothing will be done to them.  Ends with tckpt_steps_scan_end(): SPI
+ * stays connected.
  */
 TckptStepScan *
-tckpt_steps_scan(TckptSteps *steps, bool processed)
+tckpt_steps_scan(TckptSteps *steps, bool processed, bool read_only)
 {
 	MemoryContext caller = CurrentMemoryContext;
+	TckptReader reader = {0};
 	TckptStepScan *scan = palloc0(sizeof(TckptStepScan));
 	char	   *sql = psprintf("SELECT %s, %s, %s FROM %s WHERE %s IS NOT NULL%s",
 							   steps->checkpoint, processed_column(steps),
 							   steps->key, steps->table, steps->checkpoint,
 							   processed ? " AND processed" : "");
 
+	scan->steps = steps;
+	scan->read_only = read_only;
 	SPI_connect();
+	if (read_only)
+		read_as(steps, true, &reader);
 	scan->portal = SPI_cursor_open_with_args(NULL, sql, 0, NULL, NULL, NULL,
 											 false, 0);
+	tckpt_read_done(&reader);
 	MemoryContextSwitchTo(caller);
 	return scan;
 }
@@ -433,44 +443,48 @@ tckpt_steps_scan(TckptSteps *steps, bool processed)
 static void
 fetch_batch(TckptStepScan *scan)
 {
+	TckptReader reader = {0};
+
 	if (scan->batch != NULL)
 		SPI_freetuptable(scan->batch);
 	scan->batch = NULL;
+	if (scan->read_only)
+		read_as(scan->steps, true, &reader);
 
-	/* policies may call our functions */
-	tckpt_statements_running++;
-	PG_TRY();
-	{
-		SPI_cursor_fetch(scan->portal, true, SCAN_BATCH);
-	}
-	PG_FINALLY();
-	{
-		tckpt_statements_running--;
-	}
-	PG_END_TRY();
+	SPI_cursor_fetch(scan->portal, true, SCAN_BATCH);
+	tckpt_read_done(&reader);
 	scan->batch = SPI_tuptable;
 	scan->fetched = SPI_processed;
 	scan->next = 0;
 }
 
-/* The next one; false at the end. */
+/*
+ * The next one; false at the end.  A row without a key, which a table may have
+ * got since it was attached, is no step.
+ */
 bool
 tckpt_steps_scan_next(TckptStepScan *scan, pg_uuid_t *step, TckptStep *row)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	HeapTuple	tuple;
+	Datum		key;
 	bool		isnull;
 
-	if (scan->next == scan->fetched)
+	do
 	{
-		fetch_batch(scan);
-		MemoryContextSwitchTo(caller);
-		if (scan->fetched == 0)
-			return false;
-	}
-	tuple = scan->batch->vals[scan->next++];
+		if (scan->next == scan->fetched)
+		{
+			fetch_batch(scan);
+			MemoryContextSwitchTo(caller);
+			if (scan->fetched == 0)
+				return false;
+		}
+		tuple = scan->batch->vals[scan->next++];
+		key = SPI_getbinval(tuple, scan->batch->tupdesc, 3, &isnull);
+	} while (isnull);
+
 	read_row(tuple, scan->batch->tupdesc, caller, row);
-	*step = *DatumGetUUIDP(SPI_getbinval(tuple, scan->batch->tupdesc, 3, &isnull));
+	*step = *DatumGetUUIDP(key);
 	return true;
 }
 

@@ -46,7 +46,8 @@ extern bool tckpt_steps_store(TckptSteps *steps, const pg_uuid_t *step,
 							  const Jsonb *checkpoint);
 extern void tckpt_steps_drop_guard(TckptSteps *steps);
 
-extern TckptStepScan *tckpt_steps_scan(TckptSteps *steps, bool processed);
+extern TckptStepScan *tckpt_steps_scan(TckptSteps *steps, bool processed,
+									   bool read_only);
 extern bool tckpt_steps_scan_next(TckptStepScan *scan, pg_uuid_t *step,
 								  TckptStep *row);
 extern void tckpt_steps_scan_end(TckptStepScan *scan);
