@@ -58,14 +58,22 @@ SELECT count(*) FROM tasker_checkpoint_history('00000000-0000-0000-0000-00000000
 RESET ROLE;
 ALTER TABLE steps DISABLE ROW LEVEL SECURITY;
 
--- no code of others runs when it is written
+-- a trigger runs as who writes; one that would not fire refuses the write as a whole
 CREATE FUNCTION spy() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-	RAISE EXCEPTION 'run as %', current_user;
+	RAISE NOTICE 'run as %', current_user;
+	RETURN NULL;
 END
 $$;
-CREATE TRIGGER spy BEFORE INSERT ON tasker_checkpoint_archive FOR EACH ROW EXECUTE FUNCTION spy();
+CREATE TRIGGER spy AFTER INSERT ON tasker_checkpoint_archive FOR EACH ROW EXECUTE FUNCTION spy();
+SET ROLE regress_tckpt_worker;
 SELECT max(sequence) FROM generate_series(8, 12) i, tasker_checkpoint_save('00000000-0000-0000-0000-000000000001', to_jsonb(i), i);
+RESET ROLE;
+DROP TRIGGER spy ON tasker_checkpoint_archive;
+CREATE TRIGGER spy BEFORE INSERT ON tasker_checkpoint_archive FOR EACH ROW EXECUTE FUNCTION spy();
+\set VERBOSITY sqlstate
+SELECT tasker_checkpoint_clear('00000000-0000-0000-0000-000000000001'); -- fail
+\set VERBOSITY default
 SELECT min(sequence), max(sequence), count(*) FROM tasker_checkpoint_history('00000000-0000-0000-0000-000000000001');
 DROP TRIGGER spy ON tasker_checkpoint_archive;
 

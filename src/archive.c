@@ -21,8 +21,8 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/xact.h"
-#include "catalog/indexing.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -51,6 +51,25 @@ enum
 };
 
 #define ATTNO(column)	((AttrNumber) ((column) + 1))
+
+static const Oid column_types[NCOLUMNS] = {
+	[COL_STEP] = UUIDOID,
+	[COL_GENERATION] = INT4OID,
+	[COL_FIRST_SEQUENCE] = INT8OID,
+	[COL_LAST_SEQUENCE] = INT8OID,
+	[COL_LAST_AT] = TIMESTAMPTZOID,
+	[COL_ARCHIVED_AT] = TIMESTAMPTZOID,
+	[COL_CLEARED_BY] = TEXTOID,
+	[COL_ENTRIES] = JSONBOID,
+	[COL_RESULTS] = JSONBOID
+};
+
+static const TckptOwnIndex trail_index = {
+	.definition = "(step_uuid, generation, first_sequence)",
+	.ordered = true,
+	.nkeys = 3,
+	.keys = {ATTNO(COL_STEP), ATTNO(COL_GENERATION), ATTNO(COL_FIRST_SEQUENCE)}
+};
 
 /* A step's rows in one partition */
 typedef struct MonthScan
@@ -87,7 +106,8 @@ open_month(Oid function, int month, LOCKMODE lockmode)
 {
 	char	   *name = psprintf("tasker_checkpoint_archive_%02d",
 								month % MONTHS_PER_YEAR + 1);
-	Relation	rel = tckpt_own_table(function, name, NCOLUMNS, lockmode);
+	TckptOwnTable table = {name, NCOLUMNS, column_types};
+	Relation	rel = tckpt_own_open(function, &table, lockmode);
 
 	pfree(name);
 	return rel;
@@ -121,10 +141,12 @@ write_chunk(Oid function, const TckptChunk *chunk)
 {
 	Relation	rel = open_month(function, month_of(chunk->archived_at),
 								 RowExclusiveLock);
-	Datum		values[NCOLUMNS];
-	bool		nulls[NCOLUMNS] = {false};
-	HeapTuple	tuple;
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel),
+													&TTSOpsVirtual);
+	Datum	   *values = slot->tts_values;
+	bool	   *nulls = slot->tts_isnull;
 
+	memset(nulls, false, NCOLUMNS * sizeof(bool));
 	values[COL_STEP] = UUIDPGetDatum(&chunk->step);
 	values[COL_GENERATION] = Int32GetDatum(chunk->generation);
 	values[COL_FIRST_SEQUENCE] = Int64GetDatum(chunk->first);
@@ -139,13 +161,9 @@ write_chunk(Oid function, const TckptChunk *chunk)
 	values[COL_RESULTS] = chunk->results;
 	nulls[COL_RESULTS] = !chunk->has_results;
 
-	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
-	CatalogTupleInsert(rel, tuple);
-	heap_freetuple(tuple);
+	tckpt_own_insert(rel, ExecStoreVirtualTuple(slot));
+	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, NoLock);
-
-	/* so that the next lookup in this transaction sees it */
-	CommandCounterIncrement();
 }
 
 /* Begins on a partition's rows by this key. */
@@ -153,18 +171,12 @@ static void
 begin_month(MonthScan *scan, Oid function, int month, Snapshot snapshot,
 			int nkeys, ScanKey keys)
 {
-	List	   *indexes;
-
 	memset(scan, 0, sizeof(*scan));
 	scan->rel = open_month(function, month, AccessShareLock);
-	indexes = RelationGetIndexList(scan->rel);
-	if (list_length(indexes) != 1)
-		elog(ERROR, "table \"%s\" must have one index",
-			 RelationGetRelationName(scan->rel));
-	scan->index = index_open(linitial_oid(indexes), AccessShareLock);
+	scan->index = index_open(tckpt_own_index(scan->rel, &trail_index),
+							 AccessShareLock);
 	scan->scan = systable_beginscan_ordered(scan->rel, scan->index, snapshot,
 											nkeys, keys);
-	list_free(indexes);
 }
 
 static bool

@@ -57,9 +57,15 @@
 	ExecInsertIndexTuples(target, estate, EIIT_IS_UPDATE | \
 						  ((indexes) == TU_Summarizing ? EIIT_ONLY_SUMMARIZING : 0), \
 						  slot, NIL, NULL)
+#define tckpt_insert_indexes(target, slot, estate) \
+	ExecInsertIndexTuples(target, estate, 0, slot, NIL, NULL)
 #define tckpt_try_indexes(target, slot, estate, conflict, arbiters) \
 	ExecInsertIndexTuples(target, estate, EIIT_NO_DUPE_ERROR, slot, arbiters, conflict)
+#define tckpt_tuple_delete(rel, tid, cid, snapshot, failure) \
+	table_tuple_delete(rel, tid, cid, 0, snapshot, InvalidSnapshot, true, failure)
 #else
+#define tckpt_tuple_delete(rel, tid, cid, snapshot, failure) \
+	table_tuple_delete(rel, tid, cid, snapshot, InvalidSnapshot, true, failure, false)
 #define tckpt_tuple_update(rel, tid, slot, cid, snapshot, failure, lockmode, indexes) \
 	table_tuple_update(rel, tid, slot, cid, snapshot, InvalidSnapshot, \
 					   true, failure, lockmode, indexes)
@@ -67,11 +73,15 @@
 #define tckpt_update_indexes(target, slot, estate, indexes) \
 	ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL, \
 						  (indexes) == TU_Summarizing)
+#define tckpt_insert_indexes(target, slot, estate) \
+	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL, false)
 #define tckpt_try_indexes(target, slot, estate, conflict, arbiters) \
 	ExecInsertIndexTuples(target, slot, estate, false, true, conflict, arbiters, false)
 #else
 #define tckpt_update_indexes(target, slot, estate, indexes) \
 	ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL)
+#define tckpt_insert_indexes(target, slot, estate) \
+	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL)
 #define tckpt_try_indexes(target, slot, estate, conflict, arbiters) \
 	ExecInsertIndexTuples(target, slot, estate, false, true, conflict, arbiters)
 #endif
@@ -83,6 +93,29 @@
 #else
 #define tckpt_check_indexes(target, slot, estate, conflict, none, arbiters) \
 	ExecCheckIndexConstraints(target, slot, estate, conflict, arbiters)
+#endif
+
+/* A range table of one entry, of which these columns are set */
+#if PG_VERSION_NUM >= 160000
+#if PG_VERSION_NUM >= 180000
+#define tckpt_init_relations(estate, rtable, infos) \
+	ExecInitRangeTable(estate, rtable, infos, bms_make_singleton(1))
+#else
+#define tckpt_init_relations(estate, rtable, infos) \
+	ExecInitRangeTable(estate, rtable, infos)
+#endif
+#define tckpt_init_range_table(estate, rte, columns) \
+	do { \
+		List	   *infos_ = NIL; \
+		addRTEPermissionInfo(&infos_, rte)->updatedCols = (columns); \
+		tckpt_init_relations(estate, list_make1(rte), infos_); \
+	} while (0)
+#else
+#define tckpt_init_range_table(estate, rte, columns) \
+	do { \
+		(rte)->updatedCols = (columns); \
+		ExecInitRangeTable(estate, list_make1(rte)); \
+	} while (0)
 #endif
 
 /* A wait event of our own, where the server has such */

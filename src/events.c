@@ -8,10 +8,9 @@
  * TckptEvent, changed there and written back whole; the protocol is
  * dispatch.c's.  Whoever also needs the step's row locks that one first.
  *
- * The table is the extension's own and is read and written as core does its
- * catalogs, by its indexes and below the executor: that takes a tenth of what
- * statements took, needs no planner and no rights, and runs no code of
- * others: no trigger, rule, policy or CHECK.
+ * The table is the extension's own and is read and written below the executor:
+ * that takes a tenth of what statements took, and needs no planner and no
+ * rights.
  *
  * Every lookup has the newest snapshot.  Each write ends with a new command,
  * so that the next lookup in this transaction sees it.
@@ -25,13 +24,15 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -40,11 +41,6 @@
 #include "events.h"
 #include "own.h"
 #include "tasker_checkpoint.h"
-
-#define EVENTS_TABLE	"tasker_checkpoint_events"
-#define STEP_INDEX		EVENTS_TABLE "_pkey"
-#define EVENT_INDEX		EVENTS_TABLE "_event_id"
-#define CLAIMABLE_INDEX	EVENTS_TABLE "_claimable"
 
 /* The table's columns in their order */
 enum
@@ -71,11 +67,68 @@ enum
 
 #define ATTNO(column)	((AttrNumber) ((column) + 1))
 
-/* A walk along an index of the table */
+static const Oid column_types[NCOLUMNS] = {
+	[COL_STEP] = UUIDOID,
+	[COL_DIRECTIVE] = TEXTOID,
+	[COL_PARKED] = BOOLOID,
+	[COL_EVENT_ID] = UUIDOID,
+	[COL_CONTINUATION] = UUIDOID,
+	[COL_WORKER] = TEXTOID,
+	[COL_AVAILABLE_AT] = TIMESTAMPTZOID,
+	[COL_LEASE] = INTERVALOID,
+	[COL_LEASE_UNTIL] = TIMESTAMPTZOID,
+	[COL_DELIVERIES] = INT4OID,
+	[COL_SEQUENCE] = INT8OID,
+	[COL_YIELD_EVENT_ID] = UUIDOID,
+	[COL_YIELD_DIGEST] = INT8OID,
+	[COL_YIELD_SEQUENCE] = INT8OID,
+	[COL_SAVE_EVENT_ID] = UUIDOID,
+	[COL_SAVE_DIGEST] = INT8OID,
+	[COL_SAVE_SEQUENCE] = INT8OID
+};
+
+static const TckptOwnTable events_table = {
+	"tasker_checkpoint_events", NCOLUMNS, column_types
+};
+
+static List *claimable_condition(void);
+
+/* Rows are looked for by these, or one by one where one is missing. */
+static const TckptOwnIndex lookup_indexes[] = {
+	[TCKPT_BY_STEP] = {
+		.definition = "(step_uuid)",
+		.nkeys = 1,
+		.keys = {ATTNO(COL_STEP)}
+	},
+	[TCKPT_BY_EVENT] = {
+		.definition = "(event_id)",
+		.nkeys = 1,
+		.keys = {ATTNO(COL_EVENT_ID)}
+	}
+};
+
+/* A step has one row. */
+static const TckptOwnIndex step_key = {
+	.definition = "(step_uuid)",
+	.unique = true,
+	.nkeys = 1,
+	.keys = {ATTNO(COL_STEP)}
+};
+
+/* Who claims needs the oldest first, however many there are. */
+static const TckptOwnIndex claimable_index = {
+	.definition = "(available_at) WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked",
+	.ordered = true,
+	.nkeys = 1,
+	.keys = {ATTNO(COL_AVAILABLE_AT)},
+	.condition = claimable_condition
+};
+
+/* A walk over the table, along an index if there is one */
 struct TckptEventScan
 {
 	Relation	rel;
-	Relation	index;
+	Relation	index;			/* NULL: in no order */
 	Snapshot	snapshot;
 	SysScanDesc scan;
 	MemoryContext context;		/* of what the index allocates on the way */
@@ -137,21 +190,38 @@ tckpt_event_is_leased(const TckptEvent *event, TimestampTz now)
 	return event->worker != NULL && event->lease_until > now;
 }
 
-/* An index of the table; the same name may be another's, who dropped that one. */
-static Oid
-index_oid(Relation rel, const char *name)
+static Var *
+make_column(int column, Oid collation)
 {
-	Oid			index = tckpt_own_relation(RelationGetNamespace(rel), name);
+	return makeVar(1, ATTNO(column), column_types[column], -1, collation, 0);
+}
 
-	if (!list_member_oid(RelationGetIndexList(rel), index))
-		elog(ERROR, "\"%s\" is no index of \"%s\"", name, EVENTS_TABLE);
-	return index;
+/* What the partial index says of its rows, as the planner would have it. */
+static List *
+claimable_condition(void)
+{
+	NullTest   *has_event = makeNode(NullTest);
+	Expr	   *goes_on;
+	Expr	   *not_parked;
+
+	has_event->arg = (Expr *) make_column(COL_EVENT_ID, InvalidOid);
+	has_event->nulltesttype = IS_NOT_NULL;
+	goes_on = make_opclause(TextEqualOperator, BOOLOID, false,
+							(Expr *) make_column(COL_DIRECTIVE, DEFAULT_COLLATION_OID),
+							(Expr *) makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
+											   CStringGetTextDatum(tckpt_directive_name(TCKPT_CONTINUE)),
+											   false, false),
+							InvalidOid, DEFAULT_COLLATION_OID);
+	set_opfuncid((OpExpr *) goes_on);
+	not_parked = makeBoolExpr(NOT_EXPR,
+							  list_make1(make_column(COL_PARKED, InvalidOid)), -1);
+	return list_make3(has_event, goes_on, not_parked);
 }
 
 static Relation
 open_events(Oid function, LOCKMODE lockmode)
 {
-	return tckpt_own_table(function, EVENTS_TABLE, NCOLUMNS, lockmode);
+	return tckpt_own_open(function, &events_table, lockmode);
 }
 
 static void
@@ -257,16 +327,16 @@ static bool
 read_visible(Relation rel, TckptLookup lookup, const pg_uuid_t *id,
 			 Snapshot snapshot, TckptEvent *event)
 {
-	bool		by_step = lookup == TCKPT_BY_STEP;
-	Oid			index = index_oid(rel, by_step ? STEP_INDEX : EVENT_INDEX);
+	const TckptOwnIndex *by = &lookup_indexes[lookup];
+	Oid			index = tckpt_own_find_index(rel, by);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	bool		found;
 
-	ScanKeyInit(&key, ATTNO(by_step ? COL_STEP : COL_EVENT_ID),
-				BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(id));
-	scan = systable_beginscan(rel, index, true, snapshot, 1, &key);
+	ScanKeyInit(&key, by->keys[0], BTEqualStrategyNumber, F_UUID_EQ,
+				UUIDPGetDatum(id));
+	scan = systable_beginscan(rel, index, OidIsValid(index), snapshot, 1, &key);
 	tuple = systable_getnext(scan);
 	found = HeapTupleIsValid(tuple);
 	if (found)
@@ -381,60 +451,29 @@ tckpt_event_find(Oid function, TckptLookup lookup, const pg_uuid_t *id,
 	return found;
 }
 
-/* What the executor wants to know of a table whose indexes it is to fill. */
-static ResultRelInfo *
-open_indexes(Relation rel, EState *estate, bool speculative)
+/* The row is ours alone: what is in the way now was done by a trigger. */
+static void
+raise_changed_by_trigger(void)
 {
-	MemoryContext oldcontext = MemoryContextSwitchTo(estate->es_query_cxt);
-	ResultRelInfo *target = makeNode(ResultRelInfo);
-
-	InitResultRelInfo(target, rel, 0, NULL, 0);
-	ExecOpenIndices(target, speculative);
-	MemoryContextSwitchTo(oldcontext);
-	return target;
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+			 errmsg("row of table \"%s\" was changed by a trigger while it was written",
+					events_table.name),
+			 errhint("Let triggers on this table write to other tables only.")));
 }
 
-/*
- * As INSERT ... ON CONFLICT DO NOTHING does it: false if somebody else made a
- * row for this step meanwhile.
- */
+/* False if somebody else made a row for this step meanwhile. */
 bool
 tckpt_event_insert(Oid function, TckptEvent *event)
 {
 	Relation	rel = open_events(function, RowExclusiveLock);
-	List	   *arbiters = list_make1_oid(index_oid(rel, STEP_INDEX));
-	EState	   *estate = CreateExecutorState();
-	ResultRelInfo *target = open_indexes(rel, estate, true);
 	TupleTableSlot *slot = make_row(rel, event);
-	ItemPointerData conflict;
-	ItemPointerData none;
-	bool		inserted = false;
-
-	slot->tts_tableOid = RelationGetRelid(rel);
-	ItemPointerSetInvalid(&none);
-
-	/* waits for those that are about to make one */
-	while (!inserted &&
-		   tckpt_check_indexes(target, slot, estate, &conflict, &none, arbiters))
-	{
-		bool		lost = false;
-		uint32		token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
-
-		table_tuple_insert_speculative(rel, slot, GetCurrentCommandId(true), 0,
-									   NULL, token);
-		(void) tckpt_try_indexes(target, slot, estate, &lost, arbiters);
-		inserted = !lost;
-		table_tuple_complete_speculative(rel, slot, token, inserted);
-		SpeculativeInsertionLockRelease(GetCurrentTransactionId());
-	}
+	bool		inserted = tckpt_own_insert_new(rel, slot, &step_key);
 
 	event->tid = slot->tts_tid;
 	event->locked = inserted;
 	ExecDropSingleTupleTableSlot(slot);
-	ExecCloseIndices(target);
-	FreeExecutorState(estate);
 	table_close(rel, NoLock);
-	CommandCounterIncrement();
 	return inserted;
 }
 
@@ -447,37 +486,17 @@ tckpt_event_update(Oid function, TckptEvent *event)
 {
 	Relation	rel = open_events(function, RowExclusiveLock);
 	TupleTableSlot *slot = make_row(rel, event);
-	TM_FailureData failure;
-	LockTupleMode lockmode;
-	TckptIndexes indexes;
-	TM_Result	result;
-
-	result = tckpt_tuple_update(rel, &event->tid, slot,
-								GetCurrentCommandId(true), GetLatestSnapshot(),
-								&failure, &lockmode, &indexes);
-	if (result != TM_Ok)
-	{
-		if ((result != TM_Updated && result != TM_Deleted) || event->locked)
-			elog(ERROR, "unexpected table_tuple_update status: %u", result);
-		if (IsolationUsesXactSnapshot())
-			raise_concurrent_update();
-	}
-	else if (indexes)
-	{
-		EState	   *estate = CreateExecutorState();
-		ResultRelInfo *target = open_indexes(rel, estate, false);
-
-		(void) tckpt_update_indexes(target, slot, estate, indexes);
-		ExecCloseIndices(target);
-		FreeExecutorState(estate);
-	}
+	TM_Result	result = tckpt_own_update(rel, &event->tid, slot);
 
 	if (result == TM_Ok)
 	{
 		event->tid = slot->tts_tid;
 		event->locked = true;
-		CommandCounterIncrement();
 	}
+	else if (event->locked || (result != TM_Updated && result != TM_Deleted))
+		raise_changed_by_trigger();
+	else if (IsolationUsesXactSnapshot())
+		raise_concurrent_update();
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, NoLock);
 	return result == TM_Ok;
@@ -490,9 +509,9 @@ tckpt_event_delete(Oid function, const TckptEvent *event)
 	Relation	rel = open_events(function, RowExclusiveLock);
 	ItemPointerData tid = event->tid;
 
-	simple_table_tuple_delete(rel, &tid, GetLatestSnapshot());
+	if (tckpt_own_delete(rel, &tid) != TM_Ok)
+		raise_changed_by_trigger();
 	table_close(rel, NoLock);
-	CommandCounterIncrement();
 }
 
 /*
@@ -515,7 +534,8 @@ tckpt_event_delete_all(Oid function)
 		read_event(rel, tuple, &event);
 		if (lock_row(rel, LockWaitBlock, &event) != ROW_LOCKED)
 			continue;
-		simple_table_tuple_delete(rel, &event.tid, snapshot);
+		if (tckpt_own_delete(rel, &event.tid) != TM_Ok)
+			raise_changed_by_trigger();
 		count++;
 	}
 	systable_endscan(scan);
@@ -525,23 +545,35 @@ tckpt_event_delete_all(Oid function)
 	return count;
 }
 
-/* A walk along an index of the table, over what a snapshot has. */
+/* A walk over the rows that a snapshot has. */
 static TckptEventScan *
-begin_scan(Oid function, const char *index, int nkeys, ScanKey keys,
+begin_scan(Oid function, const TckptOwnIndex *by, int nkeys, ScanKey keys,
 		   Snapshot snapshot, LOCKMODE lockmode)
 {
-	TckptEventScan *scan = palloc(sizeof(TckptEventScan));
+	TckptEventScan *scan = palloc0(sizeof(TckptEventScan));
+	Oid			index;
 
 	scan->context = CurrentMemoryContext;
 	scan->rel = open_events(function, lockmode);
-	scan->index = index_open(index_oid(scan->rel, index), AccessShareLock);
+	index = by->ordered ? tckpt_own_index(scan->rel, by) :
+		tckpt_own_find_index(scan->rel, by);
 	scan->snapshot = RegisterSnapshot(snapshot);
-	scan->scan = systable_beginscan_ordered(scan->rel, scan->index,
-											scan->snapshot, nkeys, keys);
+	if (OidIsValid(index))
+	{
+		scan->index = index_open(index, AccessShareLock);
+		scan->scan = systable_beginscan_ordered(scan->rel, scan->index,
+												scan->snapshot, nkeys, keys);
+	}
+	else
+		scan->scan = systable_beginscan(scan->rel, InvalidOid, false,
+										scan->snapshot, nkeys, keys);
 	return scan;
 }
 
-/* Begins a walk over events that are available by "now", the oldest first. */
+/*
+ * Begins a walk over events that are available by "now", the oldest first.
+ * Raises 55000 if there is no index for it.
+ */
 TckptEventScan *
 tckpt_event_scan_claimable(Oid function, TimestampTz now)
 {
@@ -549,12 +581,12 @@ tckpt_event_scan_claimable(Oid function, TimestampTz now)
 
 	ScanKeyInit(&key, ATTNO(COL_AVAILABLE_AT), BTLessEqualStrategyNumber,
 				F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now));
-	return begin_scan(function, CLAIMABLE_INDEX, 1, &key, GetLatestSnapshot(),
+	return begin_scan(function, &claimable_index, 1, &key, GetLatestSnapshot(),
 					  RowExclusiveLock);
 }
 
 /*
- * Begins a walk over all rows by step, or over that of one step: those that the
+ * Begins a walk over all rows, or over that of one step: those that the
  * statement sees, or, for an update of them, the newest.
  */
 TckptEventScan *
@@ -565,7 +597,8 @@ tckpt_event_scan_steps(Oid function, const pg_uuid_t *step, bool for_update)
 	if (step != NULL)
 		ScanKeyInit(&key, ATTNO(COL_STEP), BTEqualStrategyNumber, F_UUID_EQ,
 					UUIDPGetDatum(step));
-	return begin_scan(function, STEP_INDEX, step != NULL ? 1 : 0, &key,
+	return begin_scan(function, &lookup_indexes[TCKPT_BY_STEP],
+					  step != NULL ? 1 : 0, &key,
 					  for_update ? GetLatestSnapshot() : GetActiveSnapshot(),
 					  for_update ? RowExclusiveLock : AccessShareLock);
 }
@@ -575,8 +608,12 @@ bool
 tckpt_event_scan_next(TckptEventScan *scan, TckptEvent *event)
 {
 	MemoryContext caller = MemoryContextSwitchTo(scan->context);
-	HeapTuple	tuple = systable_getnext_ordered(scan->scan, ForwardScanDirection);
+	HeapTuple	tuple;
 
+	if (scan->index != NULL)
+		tuple = systable_getnext_ordered(scan->scan, ForwardScanDirection);
+	else
+		tuple = systable_getnext(scan->scan);
 	MemoryContextSwitchTo(caller);
 	if (!HeapTupleIsValid(tuple))
 		return false;
@@ -594,9 +631,14 @@ tckpt_event_scan_lock(TckptEventScan *scan, TckptEvent *event)
 void
 tckpt_event_scan_end(TckptEventScan *scan)
 {
-	systable_endscan_ordered(scan->scan);
+	if (scan->index != NULL)
+	{
+		systable_endscan_ordered(scan->scan);
+		index_close(scan->index, NoLock);
+	}
+	else
+		systable_endscan(scan->scan);
 	UnregisterSnapshot(scan->snapshot);
-	index_close(scan->index, NoLock);
 	table_close(scan->rel, NoLock);
 	pfree(scan);
 }

@@ -1,18 +1,52 @@
 /*-------------------------------------------------------------------------
  *
  * own.h
- *	  The extension's own tables, found beside its functions.
+ *	  The extension's own tables, read and written below the executor.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef TCKPT_OWN_H
 #define TCKPT_OWN_H
 
+#include "access/attnum.h"
+#include "access/tableam.h"
+#include "executor/tuptable.h"
+#include "nodes/pg_list.h"
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
 
-extern Oid	tckpt_own_relation(Oid namespace, const char *name);
-extern Relation tckpt_own_table(Oid function, const char *name, int ncolumns,
-								LOCKMODE lockmode);
+#define TCKPT_OWN_MAX_KEYS	4
+
+/* A table as it was created: the C goes by its columns' positions */
+typedef struct TckptOwnTable
+{
+	const char *name;
+	int			ncolumns;
+	const Oid  *types;
+} TckptOwnTable;
+
+/* What an index must be, whatever its name, to find rows by */
+typedef struct TckptOwnIndex
+{
+	const char *definition;		/* what makes one, after the table's name */
+	bool		unique;			/* on these columns alone, over all rows */
+	bool		ordered;		/* rows are wanted in its order */
+	int			nkeys;
+	AttrNumber	keys[TCKPT_OWN_MAX_KEYS];
+	List	   *(*condition) (void);	/* what holds of all rows that are looked
+										 * for; NULL: nothing is known */
+} TckptOwnIndex;
+
+extern Relation tckpt_own_open(Oid function, const TckptOwnTable *table,
+							   LOCKMODE lockmode);
+extern Oid	tckpt_own_find_index(Relation rel, const TckptOwnIndex *wanted);
+extern Oid	tckpt_own_index(Relation rel, const TckptOwnIndex *wanted);
+
+extern void tckpt_own_insert(Relation rel, TupleTableSlot *slot);
+extern bool tckpt_own_insert_new(Relation rel, TupleTableSlot *slot,
+								 const TckptOwnIndex *key);
+extern TM_Result tckpt_own_update(Relation rel, ItemPointer tid,
+								  TupleTableSlot *slot);
+extern TM_Result tckpt_own_delete(Relation rel, ItemPointer tid);
 
 #endif							/* TCKPT_OWN_H */
