@@ -216,6 +216,5 @@ COMMENT ON FUNCTION tasker_checkpoint_progress(uuid) IS
 -- the function runs as whoever reads the view
 CREATE VIEW tasker_checkpoint_progress WITH (security_invoker = true) AS
 SELECT * FROM tasker_checkpoint_progress();
-GRANT SELECT ON tasker_checkpoint_progress TO PUBLIC;
 COMMENT ON VIEW tasker_checkpoint_progress IS
 'how far the steps are that are not processed and have a checkpoint or are dispatched, of those that the caller can see';

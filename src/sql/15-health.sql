@@ -234,6 +234,5 @@ COMMENT ON FUNCTION tasker_checkpoint_health() IS
 CREATE VIEW tasker_checkpoint_health AS
 SELECT finding, severity, step_uuid, figure, threshold, unit, detail, statement
 FROM tasker_checkpoint_health();
-GRANT SELECT ON tasker_checkpoint_health TO PUBLIC;
 COMMENT ON VIEW tasker_checkpoint_health IS
 'what is stuck or will be, the worst first: a row for each finding, with the statement that helps; thresholds are the settings tasker_checkpoint.health_...';

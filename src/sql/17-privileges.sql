@@ -2,24 +2,75 @@
 -- Privileges
 --
 
--- nothing by default privileges: whoever can read an event's id can write its
--- step, and the archive has steps that the reader may not see
-DO $revoke$
+-- Nothing by default privileges, whoever has set them for what is created here:
+-- a function is nobody's but its owner's unless it is granted below.
+DO $privileges$
 DECLARE
-    own regclass;
-    grantee text;
+    script_path text := pg_catalog.current_setting('search_path');
+    own record;
 BEGIN
-    FOR own, grantee IN
-        SELECT c.oid, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
-        FROM pg_class c
-        JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
-        JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
-             AND e.extname = 'tasker_checkpoint'
-        CROSS JOIN aclexplode(c.relacl) a
-        WHERE c.relkind IN ('r', 'p') AND a.grantee <> c.relowner
-        GROUP BY c.oid, a.grantee
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+
+    FOR own IN
+        SELECT o.kind, o.identity, pg_get_userbyid(o.owner) AS owner, o.acl IS NOT NULL AS is_set,
+               (SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC'
+                                           ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', ')
+                FROM aclexplode(coalesce(o.acl, acldefault(o.acl_kind, o.owner))) a
+                WHERE a.grantee <> o.owner) AS others
+        FROM pg_extension e
+        JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+        JOIN (
+            SELECT 'pg_proc'::regclass AS classid, oid AS objid, 'ROUTINE' AS kind, 'f'::"char" AS acl_kind,
+                   oid::regprocedure::text AS identity, proowner AS owner, proacl AS acl
+            FROM pg_proc
+            UNION ALL
+            SELECT 'pg_class', oid, CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+                   CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", oid::regclass::text, relowner, relacl
+            FROM pg_class
+            WHERE relkind IN ('r', 'p', 'v', 'm', 'S')
+            UNION ALL
+            SELECT 'pg_type', oid, 'TYPE', 'T', oid::regtype::text, typowner, typacl
+            FROM pg_type
+            -- an array has no privileges of its own
+            WHERE typtype <> 'b'
+        ) o ON o.classid = d.classid AND o.objid = d.objid
+        WHERE e.extname = 'tasker_checkpoint'
     LOOP
-        EXECUTE format('REVOKE ALL ON %s FROM %s', own, grantee);
+        IF own.others IS NOT NULL THEN
+            EXECUTE format('REVOKE ALL ON %s %s FROM %s CASCADE', own.kind, own.identity, own.others);
+        END IF;
+        IF own.is_set THEN
+            EXECUTE format('GRANT ALL ON %s %s TO %I', own.kind, own.identity, own.owner);
+        END IF;
+        IF own.kind = 'TYPE' THEN
+            EXECUTE format('GRANT USAGE ON TYPE %s TO PUBLIC', own.identity);
+        END IF;
     END LOOP;
+
+    PERFORM set_config('search_path', script_path, true);
 END
-$revoke$;
+$privileges$;
+
+-- What reads is everybody's: it shows what the caller can read of the steps table.
+GRANT EXECUTE ON FUNCTION
+    tasker_checkpoint_table(),
+    tasker_checkpoint_get(uuid),
+    tasker_checkpoint_load(uuid),
+    tasker_checkpoint_exists(uuid),
+    tasker_checkpoint_cursor(uuid),
+    tasker_checkpoint_items_processed(uuid),
+    tasker_checkpoint_accumulated_results(uuid),
+    tasker_checkpoint_history(uuid),
+    tasker_checkpoint_dispatched(uuid),
+    tasker_checkpoint_progress(uuid),
+    tasker_checkpoint_health()
+TO PUBLIC;
+GRANT SELECT ON tasker_checkpoint_progress, tasker_checkpoint_health TO PUBLIC;
+
+-- What these tell is in a document that the caller has, in the catalogs, or in
+-- the library.
+GRANT EXECUTE ON FUNCTION
+    tasker_checkpoint_figures(jsonb),
+    tasker_checkpoint_hot_indexes(regclass, name),
+    tasker_checkpoint_version()
+TO PUBLIC;
