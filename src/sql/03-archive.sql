@@ -54,18 +54,26 @@ COMMENT ON COLUMN tasker_checkpoint_archive.accumulated_results IS
 
 DO $partitions$
 DECLARE
+    script_path text := pg_catalog.current_setting('search_path');
     partition regclass;
 BEGIN
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+
     FOR partition IN
-        SELECT inhrelid FROM pg_catalog.pg_inherits
-        WHERE inhparent = 'tasker_checkpoint_archive'::regclass
-        ORDER BY inhrelid
+        SELECT i.inhrelid
+        FROM pg_extension e
+        JOIN pg_class c ON c.relnamespace = e.extnamespace AND c.relname = 'tasker_checkpoint_archive'
+        JOIN pg_inherits i ON i.inhparent = c.oid
+        WHERE e.extname = 'tasker_checkpoint'
+        ORDER BY i.inhrelid
     LOOP
         EXECUTE format('COMMENT ON TABLE %s IS %L', partition, 'tasker_checkpoint_archive for a month of the year');
 
         -- so that a publication of all tables does not keep it from being purged
         EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', partition);
-        PERFORM pg_catalog.pg_extension_config_dump(partition, '');
+        PERFORM pg_extension_config_dump(partition, '');
     END LOOP;
+
+    PERFORM set_config('search_path', script_path, true);
 END
 $partitions$;

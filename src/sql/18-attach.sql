@@ -4,16 +4,22 @@
 
 DO $auto$
 DECLARE
-    client_level text := current_setting('client_min_messages');
+    script_path text := pg_catalog.current_setting('search_path');
+    client_level text := pg_catalog.current_setting('client_min_messages');
     attached regclass;
     problem text;
     reason text;
     remedy text;
     table_owner name;
 BEGIN
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+
     BEGIN
         -- exactly this function, whatever else has the name
-        attached := tasker_checkpoint_attach(NULL::regclass, 'workflow_step_uuid'::name, false);
+        EXECUTE (SELECT format('SELECT %I.tasker_checkpoint_attach(NULL::regclass, ''workflow_step_uuid''::name, false)', n.nspname)
+                 FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+                 WHERE e.extname = 'tasker_checkpoint')
+            INTO attached;
     EXCEPTION WHEN OTHERS THEN
         GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT,
             reason = PG_EXCEPTION_DETAIL, remedy = PG_EXCEPTION_HINT;
@@ -42,5 +48,6 @@ BEGIN
         END IF;
     END IF;
     PERFORM set_config('client_min_messages', client_level, true);
+    PERFORM set_config('search_path', script_path, true);
 END
 $auto$;
