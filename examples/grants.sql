@@ -5,7 +5,8 @@
 --
 -- as a superuser. Roles that are not there are created, and cannot log in; a kind
 -- without a name is left out. It can be repeated, after attach for instance, and
--- takes nothing away. docs/operations.md says what each can do.
+-- takes nothing away. docs/operations.md says what each can do. Others can create
+-- objects in the schemas on a search_path, so this has but pg_catalog on its own.
 
 \set ON_ERROR_STOP on
 \if :{?reader} \else \set reader '' \endif
@@ -13,6 +14,7 @@
 \if :{?operator} \else \set operator '' \endif
 
 BEGIN;
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 SELECT n.oid AS schema, quote_ident(nspname) AS schema_name
 FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace

@@ -8,8 +8,9 @@
 -- lost its checkpoint to an operator. Ages are made up by writing to the dispatch
 -- table, which nobody does otherwise.
 
+SET search_path = pg_catalog, pg_temp;
 SET client_min_messages = error;
-CREATE EXTENSION tasker_checkpoint;
+CREATE EXTENSION tasker_checkpoint SCHEMA public;
 RESET client_min_messages;
 
 INSERT INTO tasker.tasks (task_uuid) VALUES ('00000000-0000-0000-0000-00000000000a');
@@ -51,33 +52,34 @@ CROSS JOIN LATERAL (
 ) AS c;
 
 -- Those that are dispatched, and who has claimed which.
-SELECT count(tasker_checkpoint_dispatch(workflow_step_uuid)) AS dispatched
+SELECT count(public.tasker_checkpoint_dispatch(workflow_step_uuid)) AS dispatched
 FROM tasker.workflow_steps JOIN tasker.named_steps USING (named_step_uuid)
 WHERE name NOT IN ('idle', 'done', 'cleared');
 SELECT count(*) AS claimed
 FROM incidents
 JOIN tasker.named_steps USING (name)
 JOIN tasker.workflow_steps USING (named_step_uuid)
-CROSS JOIN LATERAL tasker_checkpoint_claim('worker ' || n, CASE name WHEN 'stale' THEN interval '1 hour' ELSE '1 minute' END, 1, workflow_step_uuid)
+CROSS JOIN LATERAL public.tasker_checkpoint_claim('worker ' || n, CASE name WHEN 'stale' THEN interval '1 hour' ELSE '1 minute' END, 1, workflow_step_uuid)
 WHERE name NOT IN ('unclaimed', 'paused', 'idle', 'done', 'cleared');
 
-UPDATE tasker_checkpoint_events SET parked = true, deliveries = 20, available_at = now() - interval '2 hours', lease_until = now() - interval '2 hours'
+UPDATE public.tasker_checkpoint_events SET parked = true, deliveries = 20, available_at = now() - interval '2 hours', lease_until = now() - interval '2 hours'
 WHERE step_uuid = '00000000-0000-0000-0000-000000000002';
-UPDATE tasker_checkpoint_events SET lease_until = now() + interval '30 min', available_at = now() + interval '30 min'
+UPDATE public.tasker_checkpoint_events SET lease_until = now() + interval '30 min', available_at = now() + interval '30 min'
 WHERE step_uuid = '00000000-0000-0000-0000-000000000003';
-UPDATE tasker_checkpoint_events SET lease_until = now() - interval '10 min', available_at = now() - interval '10 min'
+UPDATE public.tasker_checkpoint_events SET lease_until = now() - interval '10 min', available_at = now() - interval '10 min'
 WHERE step_uuid = '00000000-0000-0000-0000-000000000005';
-UPDATE tasker_checkpoint_events SET available_at = now() - interval '10 min'
+UPDATE public.tasker_checkpoint_events SET available_at = now() - interval '10 min'
 WHERE step_uuid = '00000000-0000-0000-0000-000000000006';
-SELECT tasker_checkpoint_pause('00000000-0000-0000-0000-000000000007') AS paused;
-UPDATE tasker_checkpoint_events SET available_at = now() - interval '2 days'
+SELECT public.tasker_checkpoint_pause('00000000-0000-0000-0000-000000000007'::uuid) AS paused;
+UPDATE public.tasker_checkpoint_events SET available_at = now() - interval '2 days'
 WHERE step_uuid = '00000000-0000-0000-0000-000000000007';
 
 -- The one that was cleared, with the archive on. Workers have an hour for the others.
 SET tasker_checkpoint.archive_history = on;
-SELECT tasker_checkpoint_clear('00000000-0000-0000-0000-000000000012') AS cleared;
+SELECT public.tasker_checkpoint_clear('00000000-0000-0000-0000-000000000012'::uuid) AS cleared;
 RESET tasker_checkpoint.archive_history;
-UPDATE tasker_checkpoint_events SET lease_until = now() + interval '1 hour', lease = '1 hour'
+UPDATE public.tasker_checkpoint_events SET lease_until = now() + interval '1 hour', lease = '1 hour'
 WHERE lease_until > now() AND step_uuid <> '00000000-0000-0000-0000-000000000003';
 
 DROP TABLE incidents;
+RESET search_path;

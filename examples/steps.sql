@@ -1,6 +1,7 @@
 -- Tasker's steps table as of its current schema, with as much of the tables
 -- around it as its foreign keys need and a worker reads.
 
+SET search_path = pg_catalog, pg_temp;
 CREATE SCHEMA tasker;
 
 CREATE TABLE tasker.named_steps (
@@ -63,3 +64,5 @@ CREATE INDEX idx_workflow_steps_checkpoint_cursor
 CREATE INDEX idx_workflow_steps_checkpoint_exists
 	ON tasker.workflow_steps (workflow_step_uuid)
 	WHERE checkpoint IS NOT NULL;
+
+RESET search_path;

@@ -8,6 +8,7 @@
 -- wait for one; then the others, those with the oldest checkpoint first.
 
 \set QUIET on
+SET search_path = pg_catalog, pg_temp;
 \set ON_ERROR_STOP on
 \if :{?interval} \else \set interval 2 \endif
 \if :{?rows} \else \set rows 20 \endif
@@ -34,3 +35,4 @@ ORDER BY array_position(ARRAY['parked', 'expired', 'delayed', 'waiting', 'claime
 	checkpointed_at, step_uuid
 LIMIT :rows
 \if :{?once} \g \else \watch :interval \endif
+RESET search_path;

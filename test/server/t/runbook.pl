@@ -62,10 +62,11 @@ is($node->safe_psql('postgres', block('Two guards', 1)), 'tasker.workflow_steps'
 # The extension is dropped, and comes back
 my $before = $node->safe_psql('postgres', "SELECT tasker_checkpoint_get('$step')");
 $node->safe_psql('postgres', 'DROP EXTENSION tasker_checkpoint');
-my ($look, $again) = map { block('After DROP EXTENSION or detach', $_) } 0, 1;
+my ($look, $attach, $again) = map { block('After DROP EXTENSION or detach', $_) } 0 .. 2;
 is($node->safe_psql('postgres', $look), '|0', 'that it is gone is seen');
 $node->safe_psql('postgres', 'CREATE EXTENSION tasker_checkpoint');
-like($node->safe_psql('postgres', $again), qr/^tasker\.workflow_steps\n(?:\S+\|t\n?){10}$/, 'each step with a checkpoint is dispatched');
+is($node->safe_psql('postgres', $attach), 'tasker.workflow_steps', 'it is attached');
+like($node->safe_psql('postgres', $again), qr/^(?:\S+\|t\n?){10}$/, 'each step with a checkpoint is dispatched');
 is($node->safe_psql('postgres', $look), '1.0.0|1', 'the guard is there');
 is($node->safe_psql('postgres', "SELECT tasker_checkpoint_get('$step')"), $before, 'and the checkpoint');
 is($node->safe_psql('postgres', "SELECT step_uuid, items_processed FROM tasker_checkpoint_claim('one', '1 minute', 1, '$step')"),
