@@ -221,6 +221,9 @@ tc_begin
 tc_need postgresql-@ postgresql-server-dev-@ 'postgresql-@-pgtap?' \
 	libtap-parser-sourcehandler-pgtap-perl libipc-run-perl make gcc clang
 case $suites in
+	*server*) tc_need 'postgresql-@-repack?' ;;
+esac
+case $suites in
 	*workers*)
 		tc_need python3-psycopg ruby ruby-pg libpq-dev pgbouncer
 		# its package clashes with a nodejs that brings its own
