@@ -26,7 +26,7 @@
 #include "steps.h"
 #include "tasker_checkpoint.h"
 
-#define MAX_WORKER_LENGTH	200
+#define MAX_WORKER_LENGTH	TCKPT_MAX_WORKER_LENGTH
 #define MAX_STEPS			1000
 #define MAX_DELAY			USECS_PER_DAY
 

@@ -15,6 +15,10 @@
  * Every lookup has the newest snapshot.  Each write ends with a new command,
  * so that the next lookup in this transaction sees it.
  *
+ * Its owner can store whatever the table's constraints allow, and drop those.
+ * So a row that is read need not be whole; what is missing is taken for what
+ * harms nobody, and the next write stores it so.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -28,6 +32,7 @@
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -39,6 +44,7 @@
 #include "utils/timestamp.h"
 
 #include "events.h"
+#include "guc.h"
 #include "own.h"
 #include "tasker_checkpoint.h"
 
@@ -149,17 +155,6 @@ tckpt_directive_name(TckptDirective directive)
 	return directive_names[directive];
 }
 
-static TckptDirective
-directive_of(Datum value)
-{
-	char	   *name = TextDatumGetCString(value);
-
-	for (int i = 0; i < (int) lengthof(directive_names); i++)
-		if (strcmp(name, directive_names[i]) == 0)
-			return (TckptDirective) i;
-	elog(ERROR, "unrecognized directive \"%s\"", name);
-}
-
 /*
  * Gives the row an event id that nobody knows yet: a UUID of version 7, of
  * whose bits 74 are random.  The time in front of them keeps the index's new
@@ -224,20 +219,66 @@ open_events(Oid function, LOCKMODE lockmode)
 	return tckpt_own_open(function, &events_table, lockmode);
 }
 
-static void
-raise_concurrent_update(void)
+/* A step whose directive is unknown is held back, until it is resumed. */
+static TckptDirective
+read_directive(Datum value, bool isnull)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("could not serialize access due to concurrent update"),
-			 errhint("Run the transaction again.")));
+	text	   *name = isnull ? NULL : DatumGetTextPP(value);
+
+	for (int i = 0; name != NULL && i < (int) lengthof(directive_names); i++)
+		if (VARSIZE_ANY_EXHDR(name) == strlen(directive_names[i]) &&
+			memcmp(VARDATA_ANY(name), directive_names[i], VARSIZE_ANY_EXHDR(name)) == 0)
+			return (TckptDirective) i;
+	return TCKPT_PAUSE;
 }
 
+/* No more of a name than a worker can have. */
+static char *
+read_worker(Datum value)
+{
+	text	   *name = DatumGetTextPSlice(value, 0, TCKPT_MAX_WORKER_LENGTH + MAX_MULTIBYTE_CHAR_LEN);
+	int			length = VARSIZE_ANY_EXHDR(name);
+
+	if (length > TCKPT_MAX_WORKER_LENGTH)
+		length = pg_mbcliplen(VARDATA_ANY(name), length, TCKPT_MAX_WORKER_LENGTH);
+	return pnstrdup(VARDATA_ANY(name), length);
+}
+
+/* In microseconds, within what can be asked for; else claim's default. */
+static int64
+read_lease(Datum value, bool isnull)
+{
+	const int64 longest = TCKPT_MAX_LEASE * USECS_PER_SEC;
+	Interval   *lease = isnull ? NULL : DatumGetIntervalP(value);
+
+	if (lease == NULL || lease->month < 0 || lease->day < 0 || lease->time < 0 ||
+		(lease->month == 0 && lease->day == 0 && lease->time == 0))
+		return USECS_PER_MINUTE;
+	if (lease->month > 0 || lease->day > TCKPT_MAX_LEASE / SECS_PER_DAY ||
+		lease->time > longest)
+		return longest;
+	return Min(lease->day * USECS_PER_DAY + lease->time, longest);
+}
+
+/*
+ * A time that is missing has passed.  One that is no time of ours is endless,
+ * so that it can be reckoned with.
+ */
+static TimestampTz
+read_time(Datum value, bool isnull)
+{
+	const TimestampTz first = (UNIX_EPOCH_JDATE - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
+	TimestampTz t = isnull ? DT_NOBEGIN : DatumGetTimestampTz(value);
+
+	return t < first ? DT_NOBEGIN : t > PG_INT64_MAX / 2 ? DT_NOEND : t;
+}
+
+/* One of which a part is missing is none. */
 static void
 read_receipt(const Datum *values, const bool *nulls, int column,
 			 TckptReceipt *receipt)
 {
-	receipt->is_set = !nulls[column];
+	receipt->is_set = !nulls[column] && !nulls[column + 1] && !nulls[column + 2];
 	if (receipt->is_set)
 	{
 		receipt->event_id = *DatumGetUUIDP(values[column]);
@@ -247,6 +288,15 @@ read_receipt(const Datum *values, const bool *nulls, int column,
 }
 
 static void
+read_claim(const Datum *values, const bool *nulls, TckptEvent *event)
+{
+	event->worker = read_worker(values[COL_WORKER]);
+	event->lease = read_lease(values[COL_LEASE], nulls[COL_LEASE]);
+	event->lease_until = read_time(values[COL_LEASE_UNTIL], nulls[COL_LEASE_UNTIL]);
+}
+
+/* False if the row is no step's. */
+static bool
 read_event(Relation rel, HeapTuple tuple, TckptEvent *event)
 {
 	Datum		values[NCOLUMNS];
@@ -254,28 +304,31 @@ read_event(Relation rel, HeapTuple tuple, TckptEvent *event)
 
 	heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
 	memset(event, 0, sizeof(*event));
-
 	event->tid = tuple->t_self;
+	if (nulls[COL_STEP])
+		return false;
+
 	event->step = *DatumGetUUIDP(values[COL_STEP]);
-	event->directive = directive_of(values[COL_DIRECTIVE]);
-	event->parked = DatumGetBool(values[COL_PARKED]);
+	event->directive = read_directive(values[COL_DIRECTIVE], nulls[COL_DIRECTIVE]);
+	event->parked = nulls[COL_PARKED] || DatumGetBool(values[COL_PARKED]);
 	event->has_event = !nulls[COL_EVENT_ID];
 	if (event->has_event)
 		event->event_id = *DatumGetUUIDP(values[COL_EVENT_ID]);
-	if (!nulls[COL_WORKER])
-	{
-		event->worker = TextDatumGetCString(values[COL_WORKER]);
-		event->lease = DatumGetIntervalP(values[COL_LEASE])->time;
-		event->lease_until = DatumGetTimestampTz(values[COL_LEASE_UNTIL]);
-	}
-	event->available_at = DatumGetTimestampTz(values[COL_AVAILABLE_AT]);
-	event->deliveries = DatumGetInt32(values[COL_DELIVERIES]);
-	event->sequence = DatumGetInt64(values[COL_SEQUENCE]);
+	if (event->has_event && !nulls[COL_WORKER])
+		read_claim(values, nulls, event);
+	event->available_at = read_time(values[COL_AVAILABLE_AT], nulls[COL_AVAILABLE_AT]);
+	if (!nulls[COL_DELIVERIES])
+		event->deliveries = Max(DatumGetInt32(values[COL_DELIVERIES]), 0);
+	if (!nulls[COL_SEQUENCE])
+		event->sequence = Max(DatumGetInt64(values[COL_SEQUENCE]), 0);
 
 	read_receipt(values, nulls, COL_YIELD_EVENT_ID, &event->yielded);
+	if (nulls[COL_CONTINUATION])
+		event->yielded.is_set = false;
 	if (event->yielded.is_set)
 		event->continuation = *DatumGetUUIDP(values[COL_CONTINUATION]);
 	read_receipt(values, nulls, COL_SAVE_EVENT_ID, &event->saved);
+	return true;
 }
 
 static void
@@ -332,23 +385,43 @@ read_visible(Relation rel, TckptLookup lookup, const pg_uuid_t *id,
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	bool		found;
+	bool		found = false;
 
 	ScanKeyInit(&key, by->keys[0], BTEqualStrategyNumber, F_UUID_EQ,
 				UUIDPGetDatum(id));
 	scan = systable_beginscan(rel, index, OidIsValid(index), snapshot, 1, &key);
-	tuple = systable_getnext(scan);
-	found = HeapTupleIsValid(tuple);
-	if (found)
-		read_event(rel, tuple, event);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = read_event(rel, tuple, event);
 	systable_endscan(scan);
 	return found;
 }
 
+static bool
+same_receipt(const TckptReceipt *a, const TckptReceipt *b)
+{
+	return a->is_set == b->is_set &&
+		(!a->is_set ||
+		 (memcmp(&a->event_id, &b->event_id, sizeof(pg_uuid_t)) == 0 &&
+		  a->digest == b->digest && a->sequence == b->sequence));
+}
+
+/* Whether two versions of a row say the same to a writer of the step. */
+static bool
+same_for_writers(const TckptEvent *a, const TckptEvent *b)
+{
+	return a->has_event == b->has_event &&
+		memcmp(&a->event_id, &b->event_id, sizeof(pg_uuid_t)) == 0 &&
+		a->directive == b->directive &&
+		same_receipt(&a->yielded, &b->yielded) &&
+		memcmp(&a->continuation, &b->continuation, sizeof(pg_uuid_t)) == 0 &&
+		same_receipt(&a->saved, &b->saved);
+}
+
 /*
- * Under REPEATABLE READ the newest row must be the one that the transaction's
- * snapshot has.  A fence must not take a newer one for none, nor go by it as
- * if it had been there.  Raises 40001.
+ * Under REPEATABLE READ the newest row, NULL if there is none, must say what
+ * the transaction's snapshot has: a fence must not take a newer one for none,
+ * nor go by it as if it had been there.  A worker's heartbeats from another
+ * connection change nothing of that.  Raises 40001.
  */
 static void
 require_no_newer(Relation rel, TckptLookup lookup, const pg_uuid_t *id,
@@ -358,10 +431,14 @@ require_no_newer(Relation rel, TckptLookup lookup, const pg_uuid_t *id,
 
 	if (!IsolationUsesXactSnapshot())
 		return;
-	if (read_visible(rel, lookup, id, GetTransactionSnapshot(), &visible) ?
-		newest == NULL || !ItemPointerEquals(&visible.tid, unconstify(ItemPointerData *, &newest->tid)) :
-		newest != NULL)
-		raise_concurrent_update();
+	if (newest == NULL ?
+		read_visible(rel, lookup, id, GetTransactionSnapshot(), &visible) :
+		!read_visible(rel, TCKPT_BY_STEP, &newest->step, GetTransactionSnapshot(), &visible) ||
+		!same_for_writers(&visible, newest))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update"),
+				 errhint("Run the transaction again.")));
 }
 
 /* Locks the newest version of a row that was read, and reads that. */
@@ -369,21 +446,20 @@ static LockResult
 lock_row(Relation rel, LockWaitPolicy policy, TckptEvent *event)
 {
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
-	bool		newest = !IsolationUsesXactSnapshot();
 	TM_FailureData failure;
 	TM_Result	result;
+	bool		whole = false;
 
 	result = table_tuple_lock(rel, &event->tid, GetLatestSnapshot(), slot,
 							  GetCurrentCommandId(false), LockTupleExclusive,
-							  policy,
-							  newest ? TUPLE_LOCK_FLAG_FIND_LAST_VERSION : 0,
+							  policy, TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
 							  &failure);
 	if (result == TM_Ok)
 	{
 		bool		should_free;
 		HeapTuple	tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);
 
-		read_event(rel, tuple, event);
+		whole = read_event(rel, tuple, event);
 		event->locked = true;
 		if (should_free)
 			heap_freetuple(tuple);
@@ -393,13 +469,11 @@ lock_row(Relation rel, LockWaitPolicy policy, TckptEvent *event)
 	switch (result)
 	{
 		case TM_Ok:
-			return ROW_LOCKED;
+			return whole ? ROW_LOCKED : ROW_GONE;
 		case TM_WouldBlock:
 			return ROW_BUSY;
 		case TM_Updated:
 		case TM_Deleted:
-			if (!newest)
-				raise_concurrent_update();
 			return ROW_GONE;
 		default:
 			elog(ERROR, "unexpected table_tuple_lock status: %u", result);
@@ -410,9 +484,10 @@ lock_row(Relation rel, LockWaitPolicy policy, TckptEvent *event)
 static bool
 is_still(const TckptEvent *event, TckptLookup lookup, const pg_uuid_t *id)
 {
-	return lookup == TCKPT_BY_STEP ||
-		(event->has_event &&
-		 memcmp(&event->event_id, id, sizeof(pg_uuid_t)) == 0);
+	if (lookup == TCKPT_BY_STEP)
+		return memcmp(&event->step, id, sizeof(pg_uuid_t)) == 0;
+	return event->has_event &&
+		memcmp(&event->event_id, id, sizeof(pg_uuid_t)) == 0;
 }
 
 /*
@@ -434,7 +509,6 @@ tckpt_event_find(Oid function, TckptLookup lookup, const pg_uuid_t *id,
 
 		found = read_visible(rel, lookup, id, snapshot, event);
 		UnregisterSnapshot(snapshot);
-		require_no_newer(rel, lookup, id, found ? event : NULL);
 
 		result = ROW_LOCKED;
 		if (found && locking != TCKPT_UNLOCKED)
@@ -444,6 +518,8 @@ tckpt_event_find(Oid function, TckptLookup lookup, const pg_uuid_t *id,
 		/* one that is gone may have been made again */
 	} while (result == ROW_GONE);
 
+	if (result == ROW_LOCKED)
+		require_no_newer(rel, lookup, id, found ? event : NULL);
 	found = found && result == ROW_LOCKED && is_still(event, lookup, id);
 	if (!found)
 		memset(event, 0, sizeof(*event));
@@ -495,8 +571,6 @@ tckpt_event_update(Oid function, TckptEvent *event)
 	}
 	else if (event->locked || (result != TM_Updated && result != TM_Deleted))
 		raise_changed_by_trigger();
-	else if (IsolationUsesXactSnapshot())
-		raise_concurrent_update();
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, NoLock);
 	return result == TM_Ok;
@@ -531,8 +605,8 @@ tckpt_event_delete_all(Oid function)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		CHECK_FOR_INTERRUPTS();
-		read_event(rel, tuple, &event);
-		if (lock_row(rel, LockWaitBlock, &event) != ROW_LOCKED)
+		if (read_event(rel, tuple, &event) &&
+			lock_row(rel, LockWaitBlock, &event) != ROW_LOCKED)
 			continue;
 		if (tckpt_own_delete(rel, &event.tid) != TM_Ok)
 			raise_changed_by_trigger();
@@ -547,14 +621,14 @@ tckpt_event_delete_all(Oid function)
 
 /* A walk over the rows that a snapshot has. */
 static TckptEventScan *
-begin_scan(Oid function, const TckptOwnIndex *by, int nkeys, ScanKey keys,
-		   Snapshot snapshot, LOCKMODE lockmode)
+begin_scan(Relation rel, const TckptOwnIndex *by, int nkeys, ScanKey keys,
+		   Snapshot snapshot)
 {
 	TckptEventScan *scan = palloc0(sizeof(TckptEventScan));
 	Oid			index;
 
 	scan->context = CurrentMemoryContext;
-	scan->rel = open_events(function, lockmode);
+	scan->rel = rel;
 	index = by->ordered ? tckpt_own_index(scan->rel, by) :
 		tckpt_own_find_index(scan->rel, by);
 	scan->snapshot = RegisterSnapshot(snapshot);
@@ -571,18 +645,22 @@ begin_scan(Oid function, const TckptOwnIndex *by, int nkeys, ScanKey keys,
 }
 
 /*
- * Begins a walk over events that are available by "now", the oldest first.
- * Raises 55000 if there is no index for it.
+ * Begins a walk over events that are available by "now", the oldest first; and
+ * over the others where the time can be missing.  Raises 55000 if there is no
+ * index for it.
  */
 TckptEventScan *
 tckpt_event_scan_claimable(Oid function, TimestampTz now)
 {
+	Relation	rel = open_events(function, RowExclusiveLock);
+	TupleDesc	tupdesc = RelationGetDescr(rel);
+	bool		whole = TupleDescAttr(tupdesc, COL_AVAILABLE_AT)->attnotnull;
 	ScanKeyData key;
 
 	ScanKeyInit(&key, ATTNO(COL_AVAILABLE_AT), BTLessEqualStrategyNumber,
 				F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now));
-	return begin_scan(function, &claimable_index, 1, &key, GetLatestSnapshot(),
-					  RowExclusiveLock);
+	return begin_scan(rel, &claimable_index, whole ? 1 : 0, &key,
+					  GetLatestSnapshot());
 }
 
 /*
@@ -592,33 +670,37 @@ tckpt_event_scan_claimable(Oid function, TimestampTz now)
 TckptEventScan *
 tckpt_event_scan_steps(Oid function, const pg_uuid_t *step, bool for_update)
 {
+	Relation	rel = open_events(function,
+								  for_update ? RowExclusiveLock : AccessShareLock);
 	ScanKeyData key;
 
 	if (step != NULL)
 		ScanKeyInit(&key, ATTNO(COL_STEP), BTEqualStrategyNumber, F_UUID_EQ,
 					UUIDPGetDatum(step));
-	return begin_scan(function, &lookup_indexes[TCKPT_BY_STEP],
+	return begin_scan(rel, &lookup_indexes[TCKPT_BY_STEP],
 					  step != NULL ? 1 : 0, &key,
-					  for_update ? GetLatestSnapshot() : GetActiveSnapshot(),
-					  for_update ? RowExclusiveLock : AccessShareLock);
+					  for_update ? GetLatestSnapshot() : GetActiveSnapshot());
 }
 
 /* The next one, as it was when the walk began; false at the end. */
 bool
 tckpt_event_scan_next(TckptEventScan *scan, TckptEvent *event)
 {
-	MemoryContext caller = MemoryContextSwitchTo(scan->context);
-	HeapTuple	tuple;
+	for (;;)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(scan->context);
+		HeapTuple	tuple;
 
-	if (scan->index != NULL)
-		tuple = systable_getnext_ordered(scan->scan, ForwardScanDirection);
-	else
-		tuple = systable_getnext(scan->scan);
-	MemoryContextSwitchTo(caller);
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	read_event(scan->rel, tuple, event);
-	return true;
+		if (scan->index != NULL)
+			tuple = systable_getnext_ordered(scan->scan, ForwardScanDirection);
+		else
+			tuple = systable_getnext(scan->scan);
+		MemoryContextSwitchTo(caller);
+		if (!HeapTupleIsValid(tuple))
+			return false;
+		if (read_event(scan->rel, tuple, event))
+			return true;
+	}
 }
 
 /* Locks the newest version of it; false if it is gone or others have it. */

@@ -13,6 +13,9 @@
 #include "storage/itemptr.h"
 #include "utils/uuid.h"
 
+/* Bytes of a worker's name */
+#define TCKPT_MAX_WORKER_LENGTH	200
+
 /* What a worker is told to do at its next checkpoint */
 typedef enum TckptDirective
 {

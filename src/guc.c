@@ -25,7 +25,6 @@
 #define MAX_ENTRIES JB_CMASK
 
 /* A lease is for a worker that lives; more is a mistake */
-#define MAX_LEASE	(7 * SECS_PER_DAY)
 
 /* Each has a ring of a few hundred kB in shared memory */
 #define MAX_NOTIFIERS	64
@@ -176,7 +175,7 @@ tckpt_guc_init(void)
 							"Longest lease that a worker can ask for.",
 							NULL,
 							&tckpt_max_lease, tckpt_max_lease,
-							1, MAX_LEASE,
+							1, TCKPT_MAX_LEASE,
 							PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomBoolVariable("tasker_checkpoint.notify",
 							 "Whether a yield wakes the listeners when it commits.",

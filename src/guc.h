@@ -8,6 +8,8 @@
 #ifndef TCKPT_GUC_H
 #define TCKPT_GUC_H
 
+#include "datatype/timestamp.h"
+
 /* tasker_checkpoint.enforce */
 typedef enum TckptEnforce
 {
@@ -22,6 +24,9 @@ typedef enum TckptMonotonic
 	TCKPT_MONOTONIC_FUNCTIONS,
 	TCKPT_MONOTONIC_ALL
 } TckptMonotonic;
+
+/* What max_lease can be at most, in seconds */
+#define TCKPT_MAX_LEASE	(7 * SECS_PER_DAY)
 
 /* Sizes in bytes; -1 is no limit, unless said otherwise */
 extern int	tckpt_history_limit;	/* entries */

@@ -2,6 +2,8 @@
 -- Dispatched steps
 --
 
+-- the constraints keep a row that is edited by hand whole; the functions write
+-- below them
 CREATE TABLE tasker_checkpoint_events (
     -- in the order of src/events.c; what a yield leaves alone comes first
     step_uuid uuid PRIMARY KEY,
@@ -9,18 +11,26 @@ CREATE TABLE tasker_checkpoint_events (
     parked boolean NOT NULL,
     event_id uuid,
     continuation_id uuid,
-    worker text,
+    worker text CHECK (pg_catalog.octet_length(worker) BETWEEN 1 AND 200),
     available_at timestamptz NOT NULL,
-    lease interval,
+    lease interval CHECK (lease > interval '0' AND lease <= interval '7 days'),
     lease_until timestamptz,
-    deliveries integer NOT NULL,
-    sequence bigint NOT NULL,
+    deliveries integer NOT NULL CHECK (deliveries >= 0),
+    sequence bigint NOT NULL CHECK (sequence >= 0),
     yield_event_id uuid,
     yield_digest bigint,
     yield_sequence bigint,
     save_event_id uuid,
     save_digest bigint,
-    save_sequence bigint
+    save_sequence bigint,
+    CONSTRAINT tasker_checkpoint_events_directive_only_check
+        CHECK (event_id IS NOT NULL OR directive <> 'continue'),
+    CONSTRAINT tasker_checkpoint_events_claim_check
+        CHECK (worker IS NULL OR (event_id IS NOT NULL AND lease IS NOT NULL AND lease_until IS NOT NULL)),
+    CONSTRAINT tasker_checkpoint_events_yield_check
+        CHECK (pg_catalog.num_nulls(yield_event_id, yield_digest, yield_sequence, continuation_id) IN (0, 4)),
+    CONSTRAINT tasker_checkpoint_events_save_check
+        CHECK (pg_catalog.num_nulls(save_event_id, save_digest, save_sequence) IN (0, 3))
 )
 USING heap
 -- heartbeats and saves are HOT while their page has room; the table stays
