@@ -27,6 +27,7 @@ OBJS = \
 	src/rules.o \
 	src/stats.o \
 	src/steps.o \
+	src/transaction.o \
 	src/value.o \
 	src/version.o \
 	src/wakeup.o \

@@ -12,7 +12,7 @@ SELECT tasker_checkpoint_attach('jobs', 'id');
 GRANT SELECT (id, checkpoint, processed), UPDATE (checkpoint, updated_at) ON jobs TO regress_tckpt_worker;
 GRANT EXECUTE ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid), tasker_checkpoint_heartbeat(uuid, interval),
 	tasker_checkpoint_yield(uuid, jsonb, bigint, jsonb, uuid), tasker_checkpoint_save(uuid, jsonb, bigint, jsonb, uuid),
-	tasker_checkpoint_complete(uuid), tasker_checkpoint_release(uuid, interval) TO regress_tckpt_worker;
+	tasker_checkpoint_complete(uuid), tasker_checkpoint_release(uuid, interval, boolean) TO regress_tckpt_worker;
 
 -- well; whether the library is preloaded, and autovacuum on, is the server's affair
 SELECT count(*) AS checks, count(DISTINCT "check") FROM tasker_checkpoint_doctor();

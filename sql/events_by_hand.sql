@@ -37,7 +37,7 @@ UPDATE tasker_checkpoint_events SET continuation_id = NULL; -- fail
 UPDATE tasker_checkpoint_events SET save_event_id = NULL; -- fail
 \set VERBOSITY default
 -- what is whole is stored
-UPDATE tasker_checkpoint_events SET save_event_id = NULL, save_digest = NULL, save_sequence = NULL, yield_event_id = NULL, yield_digest = NULL, yield_sequence = NULL, continuation_id = NULL;
+UPDATE tasker_checkpoint_events SET save_event_id = NULL, save_digest = NULL, save_sequence = NULL, save_checkpointed_at = NULL, yield_event_id = NULL, yield_digest = NULL, yield_sequence = NULL, yield_checkpointed_at = NULL, continuation_id = NULL;
 UPDATE tasker_checkpoint_events SET worker = repeat('x', 200), lease = '7 days';
 UPDATE tasker_checkpoint_events SET worker = NULL, available_at = now();
 SELECT tasker_checkpoint_heartbeat(:'e');

@@ -113,20 +113,20 @@ SELECT sequence FROM tasker_checkpoint_save(:'s1', '30', 30, '[]', :'claimed');
 -- the receipts of the last yield and of the last save are kept apart
 SELECT event_id AS continuation, sequence FROM tasker_checkpoint_yield(:'s1', '40', 40, NULL, :'claimed') \gset
 SELECT :'sequence' AS sequence;
-SELECT sequence, event_id = :'claimed' AS given FROM tasker_checkpoint_save(:'s1', '30', 30, '[]', :'claimed');
+SELECT sequence, event_id = :'claimed' AS given FROM tasker_checkpoint_save(:'s1', '30', 30, '[]', :'claimed'); -- fail
 SELECT sequence, event_id = :'continuation' AS same FROM tasker_checkpoint_yield(:'s1', '40', 40, NULL, :'claimed');
 SELECT event_id AS second FROM tasker_checkpoint_claim('two') \gset
 SELECT sequence FROM tasker_checkpoint_save(:'s1', '50', 50, NULL, :'second');
 SELECT sequence, event_id = :'continuation' AS same FROM tasker_checkpoint_yield(:'s1', '40', 40, NULL, :'claimed');
 SELECT tasker_checkpoint_save(:'s1', '30', 30, '[]', :'claimed'); -- fail
-SELECT sequence, event_id = :'second' AS same FROM tasker_checkpoint_save(:'s1', '50', 50, NULL, :'second');
+SELECT sequence, event_id = :'second' AS same FROM tasker_checkpoint_save(:'s1', '50', 50, NULL, :'second'); -- fail
 
 -- a save of one whose step was taken: answered, but it extends nobody else's claim
 CALL lapse();
 SELECT event_id AS third FROM tasker_checkpoint_claim('three') \gset
 CALL lapse();
 SELECT everything() AS before \gset
-SELECT sequence, event_id = :'second' AS same FROM tasker_checkpoint_save(:'s1', '50', 50, NULL, :'second');
+SELECT sequence, event_id = :'second' AS same FROM tasker_checkpoint_save(:'s1', '50', 50, NULL, :'second'); -- fail
 SELECT worker, live FROM events;
 SELECT everything() = :'before' AS unchanged;
 
@@ -154,7 +154,7 @@ RESET ROLE;
 SELECT sequence, directive FROM tasker_checkpoint_rewind(:'s1', 10);
 SET ROLE regress_tckpt_worker;
 SELECT everything() AS before \gset
-SELECT sequence, event_id = :'third' AS same FROM tasker_checkpoint_save(:'s1', '75', 75, NULL, :'third');
+SELECT sequence, event_id = :'third' AS same FROM tasker_checkpoint_save(:'s1', '75', 75, NULL, :'third'); -- fail
 SELECT tasker_checkpoint_save(:'s1', '76', 76, NULL, :'third'); -- fail
 SELECT everything() = :'before' AS unchanged;
 SELECT event_id AS third FROM tasker_checkpoint_claim('three') \gset

@@ -25,6 +25,7 @@
 #include "stats.h"
 #include "steps.h"
 #include "tasker_checkpoint.h"
+#include "transaction.h"
 
 #define MAX_WORKER_LENGTH	TCKPT_MAX_WORKER_LENGTH
 #define MAX_STEPS			1000
@@ -82,50 +83,82 @@ require_lease(const Interval *lease)
 	return usecs;
 }
 
+/* Whether workers find an event when they claim, now or later. */
+static bool
+is_offered(const TckptEvent *event)
+{
+	return event->has_event && event->worker == NULL && !event->parked &&
+		event->directive == TCKPT_CONTINUE;
+}
+
+/*
+ * Whether a dispatch neither changes an event nor says that it can be claimed:
+ * a worker has it, or an operator holds it back.  One whose lease has run out is
+ * anybody's, and may go with a step that is gone.
+ */
+static bool
+is_out_of_reach(const TckptEvent *event)
+{
+	return event->has_event && !is_offered(event) &&
+		(event->worker == NULL ||
+		 tckpt_event_is_leased(event, GetCurrentTimestamp()));
+}
+
+/*
+ * Offers a step to the workers; true if they can claim it, by this call or one
+ * before.  Looks without a lock first, so that an orchestrator that dispatches
+ * what is running is in no worker's way.
+ */
+static bool
+dispatch_step(Oid function, const pg_uuid_t *step, TckptEvent *event)
+{
+	TckptSteps *steps = tckpt_attached_open(function, RowExclusiveLock);
+	TckptStep	row;
+	bool		processed;
+
+	if (!tckpt_steps_state(steps, step, &processed))
+		tckpt_steps_raise_missing(steps, step);
+	tckpt_require_unprocessed(step, processed);
+	if (tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_UNLOCKED, event) &&
+		is_out_of_reach(event))
+		return false;
+
+	tckpt_steps_lock(steps, step, &row);
+	tckpt_require_unprocessed(step, row.processed);
+	for (;;)
+	{
+		bool		found = tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, event);
+
+		if (event->has_event)
+			return is_offered(event);
+
+		event->step = *step;
+		event->sequence = tckpt_sequence(row.checkpoint);
+		tckpt_dispatch_offer(event, GetCurrentTimestamp());
+		if (found)
+			(void) tckpt_event_update(function, event);
+		if (found || tckpt_event_insert(function, event))
+		{
+			tckpt_dispatch_wake(event);
+			return is_offered(event);
+		}
+		/* an operator has paused or cancelled the step meanwhile */
+	}
+}
+
 PG_FUNCTION_INFO_V1(tasker_checkpoint_dispatch);
-/* Offers a step to the workers for the first time. */
+/* Offers a step; the id of its event, NULL if nobody can claim it. */
 Datum
 tasker_checkpoint_dispatch(PG_FUNCTION_ARGS)
 {
-	Oid			function = fcinfo->flinfo->fn_oid;
-	pg_uuid_t  *step;
-	TckptStep	row;
 	TckptEvent	event;
-	bool		found;
+	bool		offered;
 
-	PreventCommandIfReadOnly("tasker_checkpoint_dispatch()");
+	(void) tckpt_begin_write("tasker_checkpoint_dispatch()");
 	tckpt_require_argument(fcinfo, 0, "step_uuid");
-	step = PG_GETARG_UUID_P(0);
-	tckpt_steps_lock(tckpt_attached_open(function, RowExclusiveLock), step, &row);
-	tckpt_require_unprocessed(step, row.processed);
-
-	found = tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, &event);
-	for (;;)
-	{
-		if (event.has_event)
-		{
-			if (event.worker != NULL || event.parked ||
-				event.directive != TCKPT_CONTINUE)
-				PG_RETURN_NULL();
-			break;
-		}
-
-		event.step = *step;
-		event.sequence = tckpt_sequence(row.checkpoint);
-		tckpt_dispatch_offer(&event, GetCurrentTimestamp());
-		if (found)
-			(void) tckpt_event_update(function, &event);
-		if (found || tckpt_event_insert(function, &event))
-		{
-			tckpt_dispatch_wake(&event);
-			break;
-		}
-
-		/* an operator has paused or cancelled the step meanwhile */
-		found = tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, &event);
-	}
-
-	if (event.directive != TCKPT_CONTINUE)
+	offered = dispatch_step(fcinfo->flinfo->fn_oid, PG_GETARG_UUID_P(0), &event);
+	tckpt_end_write();
+	if (!offered)
 		PG_RETURN_NULL();
 	PG_RETURN_UUID_P(memcpy(palloc(sizeof(pg_uuid_t)), &event.event_id,
 							sizeof(pg_uuid_t)));
@@ -281,7 +314,7 @@ tasker_checkpoint_claim(PG_FUNCTION_ARGS)
 {
 	Claim		claim = {.fcinfo = fcinfo, .function = fcinfo->flinfo->fn_oid};
 
-	PreventCommandIfReadOnly("tasker_checkpoint_claim()");
+	(void) tckpt_begin_write("tasker_checkpoint_claim()");
 	check_claim_arguments(fcinfo, &claim);
 	InitMaterializedSRF(fcinfo, 0);
 	claim.steps = tckpt_attached_open(claim.function, AccessShareLock);
@@ -302,37 +335,45 @@ tasker_checkpoint_claim(PG_FUNCTION_ARGS)
 			is_claimable(&event, now))
 			try_deliver(&claim, &event);
 	}
+	tckpt_end_write();
 	return (Datum) 0;
 }
 
-PG_FUNCTION_INFO_V1(tasker_checkpoint_heartbeat);
 /* Extends the lease of a claim; false if there is nothing to extend. */
-Datum
-tasker_checkpoint_heartbeat(PG_FUNCTION_ARGS)
+static bool
+extend_claim(Oid function, const pg_uuid_t *event_id, int64 lease)
 {
-	Oid			function = fcinfo->flinfo->fn_oid;
-	int64		lease = 0;
 	TckptEvent	event;
 
-	PreventCommandIfReadOnly("tasker_checkpoint_heartbeat()");
-	tckpt_require_argument(fcinfo, 0, "event_id");
-	if (!PG_ARGISNULL(1))
-		lease = require_lease(PG_GETARG_INTERVAL_P(1));
-
 	/* locked, by an open save say: that one extends the lease */
-	if (!tckpt_event_find(function, TCKPT_BY_EVENT, PG_GETARG_UUID_P(0),
-						  TCKPT_LOCK_NOWAIT, &event))
-		PG_RETURN_BOOL(tckpt_event_find(function, TCKPT_BY_EVENT, PG_GETARG_UUID_P(0),
-										TCKPT_UNLOCKED, &event) &&
-					   event.worker != NULL);
+	if (!tckpt_event_find(function, TCKPT_BY_EVENT, event_id, TCKPT_LOCK_NOWAIT, &event))
+		return tckpt_event_find(function, TCKPT_BY_EVENT, event_id, TCKPT_UNLOCKED, &event) &&
+			event.worker != NULL;
 	if (event.worker == NULL)
-		PG_RETURN_BOOL(false);
+		return false;
 
 	if (lease > 0)
 		event.lease = lease;
 	tckpt_dispatch_extend(&event);
 	(void) tckpt_event_update(function, &event);
-	PG_RETURN_BOOL(true);
+	return true;
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_heartbeat);
+/* The worker lives. */
+Datum
+tasker_checkpoint_heartbeat(PG_FUNCTION_ARGS)
+{
+	int64		lease = 0;
+	bool		extended;
+
+	(void) tckpt_begin_write("tasker_checkpoint_heartbeat()");
+	tckpt_require_argument(fcinfo, 0, "event_id");
+	if (!PG_ARGISNULL(1))
+		lease = require_lease(PG_GETARG_INTERVAL_P(1));
+	extended = extend_claim(fcinfo->flinfo->fn_oid, PG_GETARG_UUID_P(0), lease);
+	tckpt_end_write();
+	PG_RETURN_BOOL(extended);
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_complete);
@@ -342,14 +383,51 @@ tasker_checkpoint_complete(PG_FUNCTION_ARGS)
 {
 	Oid			function = fcinfo->flinfo->fn_oid;
 	TckptEvent	event;
+	bool		found;
 
-	PreventCommandIfReadOnly("tasker_checkpoint_complete()");
+	(void) tckpt_begin_write("tasker_checkpoint_complete()");
 	tckpt_require_argument(fcinfo, 0, "event_id");
-	if (!tckpt_event_find(function, TCKPT_BY_EVENT, PG_GETARG_UUID_P(0),
-						  TCKPT_LOCK, &event))
-		PG_RETURN_BOOL(false);
-	tckpt_dispatch_forget(function, &event);
-	PG_RETURN_BOOL(true);
+	found = tckpt_event_find(function, TCKPT_BY_EVENT, PG_GETARG_UUID_P(0),
+							 TCKPT_LOCK, &event);
+	if (found)
+		tckpt_dispatch_forget(function, &event);
+	tckpt_end_write();
+	PG_RETURN_BOOL(found);
+}
+
+static int64
+require_delay(const Interval *delay)
+{
+	int64		usecs = interval_usecs(delay);
+
+	if (usecs < 0 || usecs > MAX_DELAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("delay is out of range"),
+				 errdetail("It must be from 0 to 1 day.")));
+	return usecs;
+}
+
+/*
+ * Hands a step back.  The delivery that its claim has counted is taken back if
+ * the worker was interrupted, which says nothing of the step.
+ */
+static bool
+release_claim(Oid function, const pg_uuid_t *event_id, int64 delay,
+			  bool interrupted)
+{
+	TckptEvent	event;
+
+	if (!tckpt_event_find(function, TCKPT_BY_EVENT, event_id, TCKPT_LOCK, &event))
+		return false;
+
+	if (interrupted && event.worker != NULL && event.deliveries > 0)
+		event.deliveries--;
+	tckpt_dispatch_offer(&event, GetCurrentTimestamp() + delay);
+	(void) tckpt_event_update(function, &event);
+	if (delay == 0 && !event.parked)
+		tckpt_dispatch_wake(&event);
+	return true;
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_release);
@@ -357,26 +435,15 @@ PG_FUNCTION_INFO_V1(tasker_checkpoint_release);
 Datum
 tasker_checkpoint_release(PG_FUNCTION_ARGS)
 {
-	Oid			function = fcinfo->flinfo->fn_oid;
-	int64		delay;
-	TckptEvent	event;
+	bool		released;
 
-	PreventCommandIfReadOnly("tasker_checkpoint_release()");
+	(void) tckpt_begin_write("tasker_checkpoint_release()");
 	tckpt_require_argument(fcinfo, 0, "event_id");
 	tckpt_require_argument(fcinfo, 1, "delay");
-	delay = interval_usecs(PG_GETARG_INTERVAL_P(1));
-	if (delay < 0 || delay > MAX_DELAY)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("delay is out of range"),
-				 errdetail("It must be from 0 to 1 day.")));
-
-	if (!tckpt_event_find(function, TCKPT_BY_EVENT, PG_GETARG_UUID_P(0),
-						  TCKPT_LOCK, &event))
-		PG_RETURN_BOOL(false);
-	tckpt_dispatch_offer(&event, GetCurrentTimestamp() + delay);
-	(void) tckpt_event_update(function, &event);
-	if (delay == 0 && !event.parked)
-		tckpt_dispatch_wake(&event);
-	PG_RETURN_BOOL(true);
+	tckpt_require_argument(fcinfo, 2, "interrupted");
+	released = release_claim(fcinfo->flinfo->fn_oid, PG_GETARG_UUID_P(0),
+							 require_delay(PG_GETARG_INTERVAL_P(1)),
+							 PG_GETARG_BOOL(2));
+	tckpt_end_write();
+	PG_RETURN_BOOL(released);
 }

@@ -27,6 +27,7 @@
 #include "read.h"
 #include "rules.h"
 #include "tasker_checkpoint.h"
+#include "transaction.h"
 #include "yield.h"
 
 /* tasker_checkpoint_dispatched_step */
@@ -151,7 +152,7 @@ tasker_checkpoint_clear(PG_FUNCTION_ARGS)
 	TckptStep	row;
 	TckptEvent	event;
 
-	PreventCommandIfReadOnly("tasker_checkpoint_clear()");
+	(void) tckpt_begin_write("tasker_checkpoint_clear()");
 	tckpt_require_argument(fcinfo, 0, "step_uuid");
 	steps = tckpt_attached_open(fcinfo->flinfo->fn_oid, RowExclusiveLock);
 	tckpt_steps_lock(steps, PG_GETARG_UUID_P(0), &row);
@@ -159,6 +160,7 @@ tasker_checkpoint_clear(PG_FUNCTION_ARGS)
 		tckpt_steps_clear(steps, PG_GETARG_UUID_P(0));
 	(void) tckpt_dispatch_supersede(fcinfo->flinfo->fn_oid,
 									PG_GETARG_UUID_P(0), 0, &event);
+	tckpt_end_write();
 	PG_RETURN_BOOL(row.checkpoint != NULL);
 }
 
@@ -171,7 +173,7 @@ tasker_checkpoint_reset_for_retry(PG_FUNCTION_ARGS)
 	TckptStep	row;
 	TckptEvent	event;
 
-	PreventCommandIfReadOnly("tasker_checkpoint_reset_for_retry()");
+	(void) tckpt_begin_write("tasker_checkpoint_reset_for_retry()");
 	tckpt_require_argument(fcinfo, 0, "step_uuid");
 	tckpt_require_argument(fcinfo, 1, "reset_checkpoint");
 	steps = tckpt_attached_open(fcinfo->flinfo->fn_oid, RowExclusiveLock);
@@ -184,6 +186,7 @@ tasker_checkpoint_reset_for_retry(PG_FUNCTION_ARGS)
 	}
 	(void) tckpt_dispatch_supersede(fcinfo->flinfo->fn_oid, PG_GETARG_UUID_P(0),
 									tckpt_sequence(row.checkpoint), &event);
+	tckpt_end_write();
 	PG_RETURN_VOID();
 }
 
@@ -233,11 +236,10 @@ tasker_checkpoint_rewind(PG_FUNCTION_ARGS)
 	TckptDocument entry;
 	TckptValue	results;
 	TckptStep	row;
-	TckptEvent	event;
 	int64		items;
 	bool		dispatched;
 
-	PreventCommandIfReadOnly("tasker_checkpoint_rewind()");
+	(void) tckpt_begin_write("tasker_checkpoint_rewind()");
 	tckpt_require_argument(fcinfo, 0, "step_uuid");
 	tckpt_require_argument(fcinfo, 1, "to_sequence");
 	call.step = *PG_GETARG_UUID_P(0);
@@ -251,79 +253,107 @@ tasker_checkpoint_rewind(PG_FUNCTION_ARGS)
 	tckpt_write_checkpoint(fcinfo, &call,
 						   tckpt_checkpoint_parts(&entry.cursor, items,
 												  PG_ARGISNULL(2) ? NULL : &results));
-	dispatched = tckpt_dispatch_supersede(function, &call.step, call.sequence, &event);
-	return tckpt_make_receipt(fcinfo, call.sequence,
-							  dispatched ? &event.event_id : NULL, event.directive);
+	dispatched = tckpt_dispatch_supersede(function, &call.step, call.sequence,
+										  &call.event);
+	tckpt_end_write();
+	return tckpt_make_receipt(fcinfo, &call,
+							  dispatched ? &call.event.event_id : NULL);
+}
+
+/*
+ * Finds the step of a call that changes what its event says, as the caller, who
+ * need only see it.
+ */
+static pg_uuid_t *
+look_at_step(FunctionCallInfo fcinfo)
+{
+	pg_uuid_t  *step;
+
+	tckpt_require_argument(fcinfo, 0, "step_uuid");
+	step = PG_GETARG_UUID_P(0);
+	(void) tckpt_steps_read(tckpt_attached_open(fcinfo->flinfo->fn_oid, AccessShareLock),
+							step);
+	return step;
 }
 
 /*
  * Gives the step a directive, if it has a weaker one.  A row that is made for
  * it holds nothing else.  While it cannot be claimed, its time says since when.
+ * Nothing is locked, and nobody waited for, where there is nothing to change.
  */
-static Datum
+static bool
 set_directive(FunctionCallInfo fcinfo, TckptDirective directive)
 {
 	Oid			function = fcinfo->flinfo->fn_oid;
+	pg_uuid_t  *step = look_at_step(fcinfo);
 	TckptEvent	event;
-	pg_uuid_t  *step;
 
-	tckpt_require_argument(fcinfo, 0, "step_uuid");
-	step = PG_GETARG_UUID_P(0);
-	(void) tckpt_steps_read(tckpt_attached_open(function, AccessShareLock), step);
+	if (tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_UNLOCKED, &event) &&
+		event.directive >= directive)
+		return false;
 
 	for (;;)
 	{
 		bool		found = tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, &event);
 
 		if (event.directive >= directive)
-			PG_RETURN_BOOL(false);
+			return false;
 		event.directive = directive;
 		event.available_at = Max(event.available_at, GetCurrentTimestamp());
 		if (found)
 		{
 			(void) tckpt_event_update(function, &event);
-			break;
+			return true;
 		}
 		event.step = *step;
 		if (tckpt_event_insert(function, &event))
-			break;
+			return true;
 	}
-	PG_RETURN_BOOL(true);
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_pause);
 Datum
 tasker_checkpoint_pause(PG_FUNCTION_ARGS)
 {
-	PreventCommandIfReadOnly("tasker_checkpoint_pause()");
-	return set_directive(fcinfo, TCKPT_PAUSE);
+	bool		changed;
+
+	(void) tckpt_begin_write("tasker_checkpoint_pause()");
+	changed = set_directive(fcinfo, TCKPT_PAUSE);
+	tckpt_end_write();
+	PG_RETURN_BOOL(changed);
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_cancel);
 Datum
 tasker_checkpoint_cancel(PG_FUNCTION_ARGS)
 {
-	PreventCommandIfReadOnly("tasker_checkpoint_cancel()");
-	return set_directive(fcinfo, TCKPT_CANCEL);
+	bool		changed;
+
+	(void) tckpt_begin_write("tasker_checkpoint_cancel()");
+	changed = set_directive(fcinfo, TCKPT_CANCEL);
+	tckpt_end_write();
+	PG_RETURN_BOOL(changed);
 }
 
-PG_FUNCTION_INFO_V1(tasker_checkpoint_resume);
-/* Lifts pause, cancel and parking. */
-Datum
-tasker_checkpoint_resume(PG_FUNCTION_ARGS)
+/* Whether anything keeps a step from being claimed that resume() lifts. */
+static bool
+is_held(const TckptEvent *event)
 {
-	Oid			function = fcinfo->flinfo->fn_oid;
+	return event->directive != TCKPT_CONTINUE || event->parked;
+}
+
+/* Lifts what is held back; false if nothing is. */
+static bool
+lift(Oid function, const pg_uuid_t *step)
+{
 	TckptEvent	event;
-	pg_uuid_t  *step;
 
-	PreventCommandIfReadOnly("tasker_checkpoint_resume()");
-	tckpt_require_argument(fcinfo, 0, "step_uuid");
-	step = PG_GETARG_UUID_P(0);
-	(void) tckpt_steps_read(tckpt_attached_open(function, AccessShareLock), step);
-
+	if (!tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_UNLOCKED, &event) ||
+		!is_held(&event))
+		return false;
 	if (!tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, &event) ||
-		(event.directive == TCKPT_CONTINUE && !event.parked))
-		PG_RETURN_BOOL(false);
+		!is_held(&event))
+		return false;
 
 	/* parked again at once, if it kept its count */
 	if (event.parked)
@@ -340,5 +370,18 @@ tasker_checkpoint_resume(PG_FUNCTION_ARGS)
 	}
 	else
 		tckpt_event_delete(function, &event);
-	PG_RETURN_BOOL(true);
+	return true;
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_resume);
+/* Lifts pause, cancel and parking. */
+Datum
+tasker_checkpoint_resume(PG_FUNCTION_ARGS)
+{
+	bool		changed;
+
+	(void) tckpt_begin_write("tasker_checkpoint_resume()");
+	changed = lift(fcinfo->flinfo->fn_oid, look_at_step(fcinfo));
+	tckpt_end_write();
+	PG_RETURN_BOOL(changed);
 }

@@ -29,19 +29,14 @@
 #include "rules.h"
 #include "stats.h"
 #include "tasker_checkpoint.h"
+#include "transaction.h"
 #include "wakeup.h"
-
-static bool
-same_uuid(const pg_uuid_t *a, const pg_uuid_t *b)
-{
-	return memcmp(a, b, sizeof(pg_uuid_t)) == 0;
-}
 
 /* Whether the call repeats what this receipt was given for. */
 static bool
 is_replay(const TckptCall *call, const TckptReceipt *receipt)
 {
-	return receipt->is_set && same_uuid(call->event_id, &receipt->event_id) &&
+	return receipt->is_set && tckpt_same_uuid(call->event_id, &receipt->event_id) &&
 		call->digest == receipt->digest;
 }
 
@@ -50,7 +45,7 @@ static bool
 is_current(const TckptCall *call)
 {
 	return call->has_row && call->event.has_event &&
-		same_uuid(call->event_id, &call->event.event_id);
+		tckpt_same_uuid(call->event_id, &call->event.event_id);
 }
 
 static void
@@ -84,29 +79,10 @@ read_row(TckptCall *call)
 	MemoryContextSwitchTo(oldcontext);
 }
 
-/* Whether the write goes on, by the row that was read.  Raises TC002. */
-static bool
-decide(TckptCall *call)
+/* Its event is not the step's own any more.  Raises TC002, or says so. */
+static TckptVerdict
+superseded(TckptCall *call)
 {
-	const TckptReceipt *receipt;
-
-	if (call->event_id == NULL)
-	{
-		raise_unfenced(call);
-		return true;
-	}
-
-	receipt = call->kind == TCKPT_CALL_YIELD ? &call->event.yielded : &call->event.saved;
-	if (is_replay(call, receipt))
-	{
-		call->replayed = true;
-		call->sequence = receipt->sequence;
-		return false;
-	}
-
-	if (is_current(call))
-		return true;
-
 	call->superseded = true;
 	tckpt_stats_count_now(TCKPT_FENCED, 1);
 	if (!call->quiet)
@@ -115,23 +91,53 @@ decide(TckptCall *call)
 				 errmsg("claim of step \"%s\" was superseded",
 						tckpt_step_name(&call->step)),
 				 errhint("Stop without writing anything: the step goes on elsewhere.")));
-	return false;
+	return TCKPT_SUPERSEDED;
 }
 
 /*
- * Decides on a write whose step is locked.  False if nothing is to be
- * written: it was done before, or, where the caller wants that as an answer,
- * it was superseded.  Raises TC002.
+ * Whether the write goes on, by the row that was read.  A yield supersedes its
+ * own event, so that its repetition is known by the receipt alone; a save that
+ * is not the step's any more is refused, repeated or not, since whatever comes
+ * after it would be.  Raises TC002.
  */
-bool
+static TckptVerdict
+decide(TckptCall *call)
+{
+	if (call->event_id == NULL)
+	{
+		raise_unfenced(call);
+		return TCKPT_ADMITTED;
+	}
+	if (call->kind == TCKPT_CALL_YIELD && is_replay(call, &call->event.yielded))
+		return TCKPT_REPEATED;
+	if (!is_current(call))
+		return superseded(call);
+	if (call->kind == TCKPT_CALL_SAVE && is_replay(call, &call->event.saved))
+		return TCKPT_REPEATED;
+	return TCKPT_ADMITTED;
+}
+
+/*
+ * Decides on a write whose step is locked.  What is to be done about one that
+ * is repeated depends on what became of its checkpoint, which is the caller's
+ * to find out.  Raises TC002, unless the caller wants that as an answer.
+ */
+TckptVerdict
 tckpt_dispatch_admit(TckptCall *call)
 {
 	/* it supersedes whoever has the step */
 	if (call->kind == TCKPT_CALL_REWIND)
-		return true;
+		return TCKPT_ADMITTED;
 
 	read_row(call);
 	return decide(call);
+}
+
+/* What was answered to the write that this call repeats. */
+const TckptReceipt *
+tckpt_dispatch_receipt(const TckptCall *call)
+{
+	return call->kind == TCKPT_CALL_YIELD ? &call->event.yielded : &call->event.saved;
 }
 
 /* For a writer without a claim, while claims are required. */
@@ -145,6 +151,28 @@ tckpt_dispatch_require_no_claim(const pg_uuid_t *step)
 						tckpt_step_name(step)),
 				 errdetail("tasker_checkpoint.require_claim is on."),
 				 errhint("Pass the event_id that tasker_checkpoint_claim() returned to tasker_checkpoint_yield() or tasker_checkpoint_save().")));
+}
+
+/*
+ * For a statement that removes a checkpoint, or writes back a row that had none,
+ * while claims are required.  The event stays locked, so that nobody claims the
+ * step before that is to be seen.
+ */
+void
+tckpt_dispatch_require_unclaimed(Oid function, const pg_uuid_t *step)
+{
+	TckptEvent	event;
+
+	if (tckpt_require_claim &&
+		tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, &event) &&
+		tckpt_event_is_leased(&event, GetCurrentTimestamp()))
+		ereport(ERROR,
+				(errcode(tckpt_refused(ERRCODE_TCKPT_CLAIM_SUPERSEDED)),
+				 errmsg("checkpoint of step \"%s\" cannot be removed while the step is claimed",
+						tckpt_step_name(step)),
+				 errdetail("Worker \"%s\" has it under a lease, and tasker_checkpoint.require_claim is on.",
+						   event.worker),
+				 errhint("Remove it with tasker_checkpoint_clear(), which takes the step from the worker.")));
 }
 
 /* A step that is dispatched keeps its key. */
@@ -217,23 +245,36 @@ write_receipt(const TckptCall *call, TckptReceipt *receipt)
 		receipt->event_id = *call->event_id;
 		receipt->digest = call->digest;
 		receipt->sequence = call->sequence;
+		receipt->checkpointed_at = call->checkpointed_at;
 	}
+}
+
+/*
+ * What a new checkpoint does to any event.  One that stands still does not
+ * begin the count of deliveries anew: a step that runs and gets nowhere is to
+ * be parked like one that fails.
+ */
+static void
+write_progress(TckptCall *call)
+{
+	if (call->progressed)
+		call->event.deliveries = 0;
+	call->event.parked = false;
+	call->event.sequence = call->sequence;
 }
 
 /* These two: false if somebody else has changed the row since it was read. */
 static bool
 record_save(TckptCall *call)
 {
-	/* an unfenced one has no claim, nor has a superseded one's replay */
-	if (call->event_id == NULL || !is_current(call))
+	/* an unfenced one has no claim */
+	if (call->event_id == NULL)
 		return true;
 
 	tckpt_dispatch_extend(&call->event);
 	if (!call->replayed)
 	{
-		call->event.deliveries = 0;
-		call->event.parked = false;
-		call->event.sequence = call->sequence;
+		write_progress(call);
 		write_receipt(call, &call->event.saved);
 	}
 	return tckpt_event_update(call->function, &call->event);
@@ -249,9 +290,7 @@ record_yield(TckptCall *call)
 
 	event->step = call->step;
 	tckpt_dispatch_offer(event, GetCurrentTimestamp());
-	event->deliveries = 0;
-	event->parked = false;
-	event->sequence = call->sequence;
+	write_progress(call);
 	write_receipt(call, &event->yielded);
 	event->continuation = event->event_id;
 	if (!(call->has_row ? tckpt_event_update(call->function, event) :
@@ -263,8 +302,8 @@ record_yield(TckptCall *call)
 
 /*
  * Does to the event what the checkpoint that is about to be stored, or the
- * replay just recognized, means for it.  False if nothing is to be written
- * after all.  Raises TC002.
+ * repeated call that is answered, means for it.  False if it was superseded
+ * after all: by a claim, since other writers wait for the step.  Raises TC002.
  */
 bool
 tckpt_dispatch_record(TckptCall *call)
@@ -276,14 +315,17 @@ tckpt_dispatch_record(TckptCall *call)
 	{
 		CHECK_FOR_INTERRUPTS();
 		read_row(call);
-		if (!decide(call) && !call->replayed)
+		if (decide(call) == TCKPT_SUPERSEDED)
 			return false;
 	}
 	if (call->replayed)
 		tckpt_stats_count(TCKPT_REPLAYS, 1);
 	else
+	{
 		tckpt_stats_count(call->kind == TCKPT_CALL_YIELD ? TCKPT_YIELDS : TCKPT_SAVES, 1);
-	return !call->replayed;
+		tckpt_transaction_accept(call->event_id, call->sequence);
+	}
+	return true;
 }
 
 /*

@@ -11,8 +11,11 @@
 
 #include "guard.h"
 
-extern bool tckpt_dispatch_admit(TckptCall *call);
+extern TckptVerdict tckpt_dispatch_admit(TckptCall *call);
+extern const TckptReceipt *tckpt_dispatch_receipt(const TckptCall *call);
 extern void tckpt_dispatch_require_no_claim(const pg_uuid_t *step);
+extern void tckpt_dispatch_require_unclaimed(Oid function,
+											 const pg_uuid_t *step);
 extern void tckpt_dispatch_require_no_event(Oid function,
 											const pg_uuid_t *step);
 

@@ -65,9 +65,11 @@ enum
 	COL_YIELD_EVENT_ID,
 	COL_YIELD_DIGEST,
 	COL_YIELD_SEQUENCE,
+	COL_YIELD_CHECKPOINTED_AT,
 	COL_SAVE_EVENT_ID,
 	COL_SAVE_DIGEST,
 	COL_SAVE_SEQUENCE,
+	COL_SAVE_CHECKPOINTED_AT,
 	NCOLUMNS
 };
 
@@ -88,9 +90,11 @@ static const Oid column_types[NCOLUMNS] = {
 	[COL_YIELD_EVENT_ID] = UUIDOID,
 	[COL_YIELD_DIGEST] = INT8OID,
 	[COL_YIELD_SEQUENCE] = INT8OID,
+	[COL_YIELD_CHECKPOINTED_AT] = TIMESTAMPTZOID,
 	[COL_SAVE_EVENT_ID] = UUIDOID,
 	[COL_SAVE_DIGEST] = INT8OID,
-	[COL_SAVE_SEQUENCE] = INT8OID
+	[COL_SAVE_SEQUENCE] = INT8OID,
+	[COL_SAVE_CHECKPOINTED_AT] = TIMESTAMPTZOID
 };
 
 static const TckptOwnTable events_table = {
@@ -278,12 +282,14 @@ static void
 read_receipt(const Datum *values, const bool *nulls, int column,
 			 TckptReceipt *receipt)
 {
-	receipt->is_set = !nulls[column] && !nulls[column + 1] && !nulls[column + 2];
+	receipt->is_set = !nulls[column] && !nulls[column + 1] &&
+		!nulls[column + 2] && !nulls[column + 3];
 	if (receipt->is_set)
 	{
 		receipt->event_id = *DatumGetUUIDP(values[column]);
 		receipt->digest = DatumGetInt64(values[column + 1]);
 		receipt->sequence = DatumGetInt64(values[column + 2]);
+		receipt->checkpointed_at = DatumGetTimestampTz(values[column + 3]);
 	}
 }
 
@@ -337,7 +343,9 @@ fill_receipt(const TckptReceipt *receipt, int column, Datum *values, bool *nulls
 	values[column] = UUIDPGetDatum(&receipt->event_id);
 	values[column + 1] = Int64GetDatum(receipt->digest);
 	values[column + 2] = Int64GetDatum(receipt->sequence);
-	nulls[column] = nulls[column + 1] = nulls[column + 2] = !receipt->is_set;
+	values[column + 3] = TimestampTzGetDatum(receipt->checkpointed_at);
+	nulls[column] = nulls[column + 1] = nulls[column + 2] =
+		nulls[column + 3] = !receipt->is_set;
 }
 
 /* The row as it is to be stored; it may point into "event". */

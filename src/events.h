@@ -30,7 +30,8 @@ typedef struct TckptReceipt
 	bool		is_set;
 	pg_uuid_t	event_id;		/* what the writer gave */
 	int64		digest;			/* of cursor, items and results */
-	int64		sequence;
+	int64		sequence;		/* of its checkpoint */
+	TimestampTz checkpointed_at;	/* its time */
 } TckptReceipt;
 
 /* A row of the table, and which version of it */

@@ -31,6 +31,7 @@
 #include "rules.h"
 #include "stats.h"
 #include "tasker_checkpoint.h"
+#include "transaction.h"
 
 /* A stored time further ahead of the clock than this is not believed */
 #define MAX_CLOCK_LEAD	(5 * SECS_PER_MINUTE * USECS_PER_SEC)
@@ -38,8 +39,33 @@
 /* A jsonb of more bytes is no JSON null, whatever its header */
 #define JSON_NULL_SIZE	(VARHDRSZ + sizeof(uint32) + sizeof(JEntry))
 
+/* One row's write */
+typedef struct Write
+{
+	Oid			guard;			/* the trigger's function */
+	Relation	rel;
+	TupleDesc	tupdesc;
+	int			attno;			/* of the checkpoint */
+	const pg_uuid_t *step;		/* NULL if the row has no key yet */
+	HeapTuple	old;			/* NULL for an INSERT */
+	HeapTuple	new;
+	Datum		oldvalue;		/* (Datum) 0: no checkpoint */
+	Datum		newvalue;		/* (Datum) 0: NULL */
+	TckptCall  *call;			/* NULL: a statement of others */
+	bool		has_olddoc;		/* the stored checkpoint is an object */
+	TckptDocument olddoc;		/* else empty */
+} Write;
+
 /* The UPDATE that a function of ours is executing; NULL if none is */
 static TckptCall *current_call = NULL;
+
+/* What the INSERT half of a statement has composed last; see is_fresh() */
+static struct
+{
+	TimestampTz statement;
+	TimestampTz timestamp;
+	pg_uuid_t	step;
+}			inserted;
 
 /*
  * Announces an UPDATE, or its end.  Returns what was announced before, which
@@ -57,16 +83,33 @@ tckpt_guard_expect(TckptCall *call)
 
 /* The announced call, if this row's UPDATE is the one that it announced. */
 static TckptCall *
-matching_call(Relation rel, const pg_uuid_t *step)
+matching_call(const Write *write)
 {
-	if (current_call == NULL || current_call->guarded || step == NULL)
+	if (current_call == NULL || current_call->guarded || write->step == NULL)
 		return NULL;
-	if (RelationGetRelid(rel) != current_call->relid &&
-		!rel->rd_rel->relispartition)
+	if (RelationGetRelid(write->rel) != current_call->relid &&
+		!write->rel->rd_rel->relispartition)
 		return NULL;
-	if (memcmp(step, &current_call->step, sizeof(pg_uuid_t)) != 0)
+	if (!tckpt_same_uuid(write->step, &current_call->step))
 		return NULL;
 	return current_call;
+}
+
+/* Whether events and archive are those of this table. */
+static bool
+is_attached(const Write *write)
+{
+	return true;
+}
+
+/* A step that is dispatched keeps its key. */
+static void
+require_same_key(const Write *write, const pg_uuid_t *new)
+{
+	if (write->step != NULL &&
+		(new == NULL || !tckpt_same_uuid(write->step, new)) &&
+		is_attached(write))
+		tckpt_dispatch_require_no_event(write->guard, write->step);
 }
 
 static void
@@ -113,6 +156,13 @@ same_stored(Datum a, Datum b)
 		memcmp(DatumGetPointer(a), DatumGetPointer(b), size) == 0;
 }
 
+/* The time that a document holds; false if it can't be read. */
+static bool
+stored_time(const TckptDocument *doc, TimestampTz *at)
+{
+	return tckpt_value_to_timestamp(&doc->timestamp, at);
+}
+
 /* The time of a new checkpoint, which never runs behind the stored one. */
 static TimestampTz
 checkpoint_time(const TckptDocument *old)
@@ -120,7 +170,7 @@ checkpoint_time(const TckptDocument *old)
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz stored;
 
-	if (tckpt_value_to_timestamp(&old->timestamp, &stored) &&
+	if (stored_time(old, &stored) &&
 		stored >= now && stored - now <= MAX_CLOCK_LEAD)
 		return stored + 1;
 	return now;
@@ -167,33 +217,53 @@ log_checkpoint(const pg_uuid_t *step, int64 items, const TckptHistory *history,
 				 errhidestmt(true), errhidecontext(true)));
 }
 
-/* A new checkpoint, on top of what "old" holds. */
-static Jsonb *
-new_checkpoint(Oid guard, const pg_uuid_t *step, TckptDocument *doc,
-			   const TckptDocument *old, bool insert, TckptCall *call)
+/* Whether a new checkpoint gets the step on: not if it says what the old did. */
+static bool
+has_progressed(const TckptDocument *doc, const TckptDocument *old)
 {
+	return !(tckpt_value_equal(&doc->cursor, &old->cursor) &&
+			 tckpt_value_equal(&doc->items_processed, &old->items_processed));
+}
+
+/* A new checkpoint, on top of what the row holds. */
+static Jsonb *
+new_checkpoint(const Write *write, TckptDocument *doc)
+{
+	TckptCall  *call = write->call;
+	bool		insert = write->old == NULL;
+	TimestampTz at;
 	TckptHistory history;
 	Jsonb	   *checkpoint;
 	int64		items;
 
-	items = tckpt_require_keys(step, doc);
-	tckpt_check_cursor(step, doc, insert);
-	tckpt_check_results(step, doc, old, insert);
+	items = tckpt_require_keys(write->step, doc);
+	tckpt_check_cursor(write->step, doc, insert);
+	tckpt_check_results(write->step, doc, &write->olddoc, insert);
 	if (items_must_not_fall(call))
-		tckpt_check_items(step, items, old);
+		tckpt_check_items(write->step, items, &write->olddoc);
 
-	doc->timestamp = tckpt_value_of_timestamp(checkpoint_time(old));
-	tckpt_history_read(old, &history);
+	at = checkpoint_time(&write->olddoc);
+	doc->timestamp = tckpt_value_of_timestamp(at);
+	tckpt_history_read(&write->olddoc, &history);
 	tckpt_history_append(&history, doc);
-	cut_history(guard, step, &history, tckpt_history_limit, tckpt_history_size);
+	cut_history(write->guard, write->step, &history,
+				tckpt_history_limit, tckpt_history_size);
 
 	if (call != NULL)
 	{
 		call->guarded = true;
 		call->sequence = history.sequence;
+		call->checkpointed_at = at;
+		call->progressed = has_progressed(doc, &write->olddoc);
+	}
+	else if (insert && write->step != NULL)
+	{
+		inserted.statement = GetCurrentStatementStartTimestamp();
+		inserted.timestamp = at;
+		inserted.step = *write->step;
 	}
 	checkpoint = tckpt_document_compose(doc, &history);
-	log_checkpoint(step, items, &history, checkpoint);
+	log_checkpoint(write->step, items, &history, checkpoint);
 	return checkpoint;
 }
 
@@ -202,19 +272,18 @@ new_checkpoint(Oid guard, const pg_uuid_t *step, TckptDocument *doc,
  * the stored history by its oldest entries, but neither change nor add any.
  */
 static Jsonb *
-edit_checkpoint(Oid guard, const pg_uuid_t *step, const TckptDocument *doc,
-				const TckptDocument *old)
+edit_checkpoint(const Write *write, const TckptDocument *doc)
 {
 	TckptHistory history;
 
-	(void) tckpt_require_keys(step, doc);
-	tckpt_require_array(step, doc);
-	if (doc->extra_size > old->extra_size)
-		tckpt_check_results(step, doc, old, false);
+	(void) tckpt_require_keys(write->step, doc);
+	tckpt_require_array(write->step, doc);
+	if (doc->extra_size > write->olddoc.extra_size)
+		tckpt_check_results(write->step, doc, &write->olddoc, false);
 
-	tckpt_history_read(old, &history);
+	tckpt_history_read(&write->olddoc, &history);
 	if (doc->history.data != NULL)
-		cut_history(guard, step, &history,
+		cut_history(write->guard, write->step, &history,
 					JsonContainerSize((const JsonbContainer *) doc->history.data),
 					-1);
 	return tckpt_document_compose(doc, &history);
@@ -233,101 +302,262 @@ is_edit(const TckptDocument *doc, const TckptDocument *old)
 
 	return doc->timestamp.data != NULL && same_results &&
 		tckpt_value_equal(&doc->timestamp, &old->timestamp) &&
-		tckpt_value_equal(&doc->cursor, &old->cursor) &&
-		tckpt_value_equal(&doc->items_processed, &old->items_processed);
+		!has_progressed(doc, old);
 }
 
 /*
- * What an UPDATE stores, NULL if it changes nothing.  "old" is NULL if there
- * was no checkpoint.
+ * Whether a document has been a checkpoint once, as the guard composes it: its
+ * newest entry is itself, or it has none any more and says so.
  */
-static Jsonb *
-guard_update(Oid guard, const pg_uuid_t *step, const Jsonb *new,
-			 const Jsonb *old, TckptCall *call)
+static bool
+was_composed(const TckptDocument *doc, const TckptHistory *history)
+{
+	TckptDocument newest;
+	TimestampTz at;
+	TimestampTz entry_at;
+	int64		truncated;
+
+	if (tckpt_history_length(history) == 0)
+		return (doc->history.data == NULL || tckpt_value_is_array(&doc->history)) &&
+			tckpt_value_to_count(&doc->history_truncated, &truncated) &&
+			truncated >= 1;
+
+	return tckpt_history_entry(history, history->sequence, &newest) &&
+		tckpt_value_equal(&newest.cursor, &doc->cursor) &&
+		stored_time(doc, &at) && stored_time(&newest, &entry_at) &&
+		at == entry_at &&
+		(newest.items_processed.data == NULL ||
+		 tckpt_value_equal(&newest.items_processed, &doc->items_processed));
+}
+
+/*
+ * Whether a document was made by this very statement: it has the time of now(),
+ * as Tasker's own may, or the INSERT half of an INSERT ... ON CONFLICT DO UPDATE
+ * has composed it.
+ */
+static bool
+is_fresh(const Write *write, const TckptDocument *doc)
+{
+	TimestampTz statement = GetCurrentStatementStartTimestamp();
+	TimestampTz at;
+
+	if (!stored_time(doc, &at))
+		return false;
+	if (at == GetCurrentTransactionStartTimestamp() || at == statement)
+		return true;
+	return inserted.statement == statement && inserted.timestamp == at &&
+		write->step != NULL && tckpt_same_uuid(&inserted.step, write->step);
+}
+
+/*
+ * Whether an earlier checkpoint of the step is written back, as a client does
+ * that writes all columns of a row it read a while ago.
+ */
+static bool
+is_stale(const Write *write, const TckptDocument *doc)
+{
+	TckptHistory sent;
+	TckptHistory stored;
+	TimestampTz at;
+	TimestampTz stored_at;
+
+	if (!write->has_olddoc)
+		return false;
+	tckpt_history_read(doc, &sent);
+	if (!was_composed(doc, &sent) || is_fresh(write, doc))
+		return false;
+
+	tckpt_history_read(&write->olddoc, &stored);
+	return sent.sequence < stored.sequence ||
+		(stored_time(doc, &at) && stored_time(&write->olddoc, &stored_at) &&
+		 at < stored_at);
+}
+
+static void
+warn_stale(const Write *write)
+{
+	tckpt_stats_count(TCKPT_STALE_WRITES, 1);
+	if (!tckpt_transaction_first_warning())
+		return;
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("an earlier checkpoint of step \"%s\" was not written back",
+					tckpt_step_name(write->step)),
+			 errdetail("The statement has a checkpoint that the step had before; the present one stays, other columns are stored."),
+			 errhint("To go back call tasker_checkpoint_rewind(), or write the checkpoint without \"timestamp\".")));
+}
+
+/* The row with another checkpoint; (Datum) 0 is none. */
+static HeapTuple
+with_checkpoint(const Write *write, Datum checkpoint)
+{
+	int			attno = write->attno;
+	bool		isnull = checkpoint == (Datum) 0;
+
+	return heap_modify_tuple_by_cols(write->new, write->tupdesc, 1, &attno,
+									 &checkpoint, &isnull);
+}
+
+/* What a statement stores that is an UPDATE. */
+static HeapTuple
+guard_update(const Write *write, const Jsonb *new)
 {
 	TckptDocument doc;
-	TckptDocument olddoc = {0};
 
-	if (call == NULL && old != NULL &&
-		same_stored(JsonbPGetDatum(new), JsonbPGetDatum(old)))
-		return NULL;
-
-	tckpt_require_object(step, tckpt_document_read(new, &doc));
-	if (old != NULL)
-		(void) tckpt_document_read(old, &olddoc);
-
-	if (call == NULL && is_edit(&doc, &olddoc))
-		return edit_checkpoint(guard, step, &doc, &olddoc);
-	if (call == NULL)
-		tckpt_dispatch_require_no_claim(step);
-	return new_checkpoint(guard, step, &doc, &olddoc, false, call);
+	tckpt_require_object(write->step, tckpt_document_read(new, &doc));
+	if (write->call == NULL)
+	{
+		if (is_edit(&doc, &write->olddoc))
+			return with_checkpoint(write, JsonbPGetDatum(edit_checkpoint(write, &doc)));
+		if (is_stale(write, &doc))
+		{
+			warn_stale(write);
+			return with_checkpoint(write, write->oldvalue);
+		}
+		if (is_attached(write))
+			tckpt_dispatch_require_no_claim(write->step);
+	}
+	return with_checkpoint(write, JsonbPGetDatum(new_checkpoint(write, &doc)));
 }
 
 /*
  * What an INSERT stores.  A document that has a history already was a
- * checkpoint elsewhere, in a dump or another partition: NULL, it stays as it
- * is.
+ * checkpoint elsewhere, in a dump or another partition: it stays as it is.
  */
-static Jsonb *
-guard_insert(Oid guard, const pg_uuid_t *step, const Jsonb *new)
+static HeapTuple
+guard_insert(const Write *write, const Jsonb *new)
 {
 	TckptDocument doc;
-	TckptDocument none = {0};
 
-	tckpt_require_object(step, tckpt_document_read(new, &doc));
-	(void) tckpt_require_keys(step, &doc);
-	tckpt_require_array(step, &doc);
+	tckpt_require_object(write->step, tckpt_document_read(new, &doc));
+	(void) tckpt_require_keys(write->step, &doc);
+	tckpt_require_array(write->step, &doc);
 
 	if (doc.history_truncated.data == NULL &&
 		(doc.history.data == NULL ||
 		 JsonContainerSize((const JsonbContainer *) doc.history.data) == 0))
-		return new_checkpoint(guard, step, &doc, &none, true, NULL);
+		return with_checkpoint(write, JsonbPGetDatum(new_checkpoint(write, &doc)));
 
-	tckpt_require_truncated(step, &doc);
-	tckpt_check_cursor(step, &doc, true);
-	tckpt_check_results(step, &doc, &doc, true);
-	return NULL;
+	tckpt_require_truncated(write->step, &doc);
+	tckpt_check_cursor(write->step, &doc, true);
+	tckpt_check_results(write->step, &doc, &doc, true);
+	return write->new;
 }
 
 /* A step that is done takes no more checkpoints from our functions. */
 static void
-check_unprocessed(const TckptCall *call, Relation rel, HeapTuple row)
+check_unprocessed(const Write *write)
 {
+	const TckptCall *call = write->call;
 	AttrNumber	attno = call->processed;
 	bool		isnull;
 	Datum		processed;
 
 	/* a partition may number its columns otherwise */
-	if (attno != InvalidAttrNumber && RelationGetRelid(rel) != call->relid)
-		attno = get_attnum(RelationGetRelid(rel), "processed");
+	if (attno != InvalidAttrNumber && RelationGetRelid(write->rel) != call->relid)
+		attno = get_attnum(RelationGetRelid(write->rel), "processed");
 	if (attno == InvalidAttrNumber)
 		return;
 
-	processed = heap_getattr(row, attno, RelationGetDescr(rel), &isnull);
+	processed = heap_getattr(write->old, attno, write->tupdesc, &isnull);
 	tckpt_require_unprocessed(&call->step, !isnull && DatumGetBool(processed));
 }
 
-/* For a step whose checkpoint is about to be removed. */
+/* Whether a checkpoint, or an entry of a history, is the one of a receipt. */
+static bool
+is_of_receipt(const TckptReceipt *receipt, int64 sequence,
+			  const TckptDocument *doc)
+{
+	TimestampTz at;
+
+	return sequence == receipt->sequence &&
+		stored_time(doc, &at) && at == receipt->checkpointed_at;
+}
+
 static void
-archive_cleared(Oid guard, const pg_uuid_t *step, const Jsonb *old)
+raise_stored_before(const TckptCall *call, const TckptReceipt *receipt)
 {
-	TckptDocument doc;
-
-	if (step != NULL && tckpt_document_read(old, &doc))
-		tckpt_archive_clear(guard, step, &doc);
+	ereport(ERROR,
+			(errcode(tckpt_refused(ERRCODE_TCKPT_STORED_BEFORE)),
+			 errmsg("checkpoint of step \"%s\" was stored before",
+					tckpt_step_name(&call->step)),
+			 errdetail("It has the sequence " INT64_FORMAT ". Before this call the transaction has written what the first one may have written, too.",
+					   receipt->sequence),
+			 errhint("Roll back, then call tasker_checkpoint_load(): a sequence above that of your last receipt says that the reply was lost, and the step goes on from there.")));
 }
 
-/* The row with another checkpoint; NULL clears it. */
+/*
+ * Whether a repeated call is answered by the receipt.  If not, it is a new
+ * checkpoint: one that was cleared since, or that others have written upon, is
+ * not the step's any more.  Raises TC003 if the first attempt's rows would be
+ * there twice.
+ */
+static bool
+is_answered(const Write *write)
+{
+	const TckptCall *call = write->call;
+	const TckptReceipt *receipt = tckpt_dispatch_receipt(call);
+	bool		is_present = true;
+
+	/* a yield has handed the step on: what others make of it is theirs */
+	if (call->kind == TCKPT_CALL_SAVE)
+	{
+		TckptHistory history;
+		TckptDocument entry;
+
+		tckpt_history_read(&write->olddoc, &history);
+		is_present = is_of_receipt(receipt, history.sequence, &write->olddoc);
+		if (!is_present &&
+			!(tckpt_history_entry(&history, receipt->sequence, &entry) &&
+			  is_of_receipt(receipt, receipt->sequence, &entry)))
+			return false;
+	}
+
+	if (call->has_written &&
+		!(is_present && tckpt_transaction_accepted(call->event_id, receipt->sequence)))
+		raise_stored_before(call, receipt);
+	return is_present;
+}
+
+/* Whether a call's write goes on; if not, the call has its answer. */
+static bool
+admit(const Write *write)
+{
+	TckptCall  *call = write->call;
+
+	switch (tckpt_dispatch_admit(call))
+	{
+		case TCKPT_ADMITTED:
+			return true;
+		case TCKPT_REPEATED:
+			if (!is_answered(write))
+				return true;
+			call->replayed = true;
+			call->sequence = tckpt_dispatch_receipt(call)->sequence;
+			(void) tckpt_dispatch_record(call);
+			break;
+		case TCKPT_SUPERSEDED:
+			break;
+	}
+	call->guarded = true;
+	return false;
+}
+
+/* A checkpoint is removed: the row to be stored. */
 static HeapTuple
-with_checkpoint(HeapTuple row, TupleDesc tupdesc, int attno, Jsonb *checkpoint)
+guard_clear(const Write *write)
 {
-	Datum		value = JsonbPGetDatum(checkpoint);
-	bool		isnull = checkpoint == NULL;
-
-	return heap_modify_tuple_by_cols(row, tupdesc, 1, &attno, &value, &isnull);
+	if (write->oldvalue != (Datum) 0)
+	{
+		if (write->call == NULL && write->step != NULL && is_attached(write))
+			tckpt_dispatch_require_unclaimed(write->guard, write->step);
+		if (write->step != NULL && write->has_olddoc)
+			tckpt_archive_clear(write->guard, write->step, &write->olddoc);
+	}
+	return write->newvalue == (Datum) 0 ? write->new : with_checkpoint(write, (Datum) 0);
 }
 
-/* A step's key, NULL if the row has none yet. */
+/* A step's key, NULL if the row has none. */
 static const pg_uuid_t *
 row_key(HeapTuple row, TupleDesc tupdesc, const Trigger *trigger)
 {
@@ -337,109 +567,100 @@ row_key(HeapTuple row, TupleDesc tupdesc, const Trigger *trigger)
 	return isnull ? NULL : DatumGetUUIDP(key);
 }
 
-static void
-require_same_key(FunctionCallInfo fcinfo, const pg_uuid_t *old,
-				 const pg_uuid_t *new)
+static Datum
+row_checkpoint(HeapTuple row, TupleDesc tupdesc, const Trigger *trigger)
 {
-	if (old != NULL &&
-		(new == NULL || memcmp(old, new, sizeof(pg_uuid_t)) != 0))
-		tckpt_dispatch_require_no_event(fcinfo->flinfo->fn_oid, old);
+	bool		isnull;
+	Datum		value = heap_getattr(row, trigger->tgattr[1], tupdesc, &isnull);
+
+	return isnull ? (Datum) 0 : value;
 }
 
-/*
- * The row to be stored, NULL if none is.  "old" is NULL for an INSERT.
- */
-static HeapTuple
-guard_row(FunctionCallInfo fcinfo, HeapTuple old, HeapTuple new)
+/* Takes the stored checkpoint apart, for those writes that depend on it. */
+static void
+read_old(Write *write)
 {
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	Oid			guard = fcinfo->flinfo->fn_oid;
-	Relation	rel = trigdata->tg_relation;
-	const Trigger *trigger = trigdata->tg_trigger;
-	TupleDesc	tupdesc = RelationGetDescr(rel);
-	int			attno = trigger->tgattr[1];
-	TckptCall  *call = NULL;
-	const pg_uuid_t *step;
-	Jsonb	   *checkpoint;
-	Datum		newvalue;
-	Datum		oldvalue = (Datum) 0;
-	bool		isnull;
-	bool		oldnull = true;
-	bool		same;
+	const Jsonb *old;
 
-	step = row_key(old != NULL ? old : new, tupdesc, trigger);
-	if (old != NULL)
-	{
-		oldvalue = heap_getattr(old, attno, tupdesc, &oldnull);
-		require_same_key(fcinfo, step, row_key(new, tupdesc, trigger));
-		call = matching_call(rel, step);
-	}
-	if (call != NULL)
-	{
-		if (!tckpt_dispatch_admit(call))
-		{
-			if (call->replayed)
-				(void) tckpt_dispatch_record(call);
-			call->guarded = true;
-			return NULL;
-		}
-		check_unprocessed(call, rel, old);
-	}
-
-	newvalue = heap_getattr(new, attno, tupdesc, &isnull);
-	if (isnull)
-	{
-		if (!oldnull)
-			archive_cleared(guard, step, DatumGetJsonbP(oldvalue));
-		return new;
-	}
-	same = call == NULL && !oldnull && same_stored(newvalue, oldvalue);
-	if (same && VARSIZE_ANY(DatumGetPointer(newvalue)) > JSON_NULL_SIZE)
-		return new;
-
-	checkpoint = DatumGetJsonbP(newvalue);
-	if (tckpt_is_json_null(checkpoint))
-	{
-		if (!oldnull)
-			archive_cleared(guard, step, DatumGetJsonbP(oldvalue));
-		return with_checkpoint(new, tupdesc, attno, NULL);
-	}
-	if (same)
-		return new;
-
-	if (old != NULL)
-		checkpoint = guard_update(guard, step, checkpoint,
-								  oldnull ? NULL : DatumGetJsonbP(oldvalue),
-								  call);
+	if (write->oldvalue == (Datum) 0)
+		return;
+	old = DatumGetJsonbP(write->oldvalue);
+	if (tckpt_is_json_null(old))
+		write->oldvalue = (Datum) 0;
 	else
-		checkpoint = guard_insert(guard, step, checkpoint);
-	if (checkpoint == NULL)
-		return new;
-	if (call != NULL && !tckpt_dispatch_record(call))
+		write->has_olddoc = tckpt_document_read(old, &write->olddoc);
+}
+
+/* The row to be stored, NULL if none is. */
+static HeapTuple
+guard_row(Write *write)
+{
+	bool		is_same;
+	const Jsonb *new = NULL;
+	HeapTuple	row;
+
+	is_same = write->call == NULL && write->oldvalue != (Datum) 0 &&
+		write->newvalue != (Datum) 0 &&
+		same_stored(write->newvalue, write->oldvalue);
+	if (is_same && VARSIZE_ANY(DatumGetPointer(write->newvalue)) > JSON_NULL_SIZE)
+		return write->new;
+
+	read_old(write);
+	if (write->call != NULL && write->call->kind != TCKPT_CALL_CLEAR)
+	{
+		if (!admit(write))
+			return NULL;
+		check_unprocessed(write);
+	}
+
+	if (write->newvalue != (Datum) 0)
+		new = DatumGetJsonbP(write->newvalue);
+	if (new == NULL || tckpt_is_json_null(new))
+		return guard_clear(write);
+	if (is_same)
+		return write->new;
+	if (write->old == NULL)
+		return guard_insert(write, new);
+
+	row = guard_update(write, new);
+	if (write->call != NULL && !tckpt_dispatch_record(write->call))
 		return NULL;
-	return with_checkpoint(new, tupdesc, attno, checkpoint);
+	return row;
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_guard);
 /*
- * The guard.  For our own functions raises TC002 and, on a processed step,
- * 55000; then, for every writer, 23514 for what is no checkpoint, 54000 and
- * TC001 as the settings say, and 55000 if a dispatched step changes its key.
+ * The guard.  For our own functions raises TC002, TC003 and, on a processed
+ * step, 55000; then, for every writer, 23514 for what is no checkpoint, 54000
+ * and TC001 as the settings say, and 55000 if a dispatched step changes its key.
  */
 Datum
 tasker_checkpoint_guard(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	HeapTuple	old = NULL;
-	HeapTuple	new;
+	const Trigger *trigger;
+	Write		write = {.guard = fcinfo->flinfo->fn_oid};
 
 	check_protocol(fcinfo);
 
-	new = trigdata->tg_trigtuple;
+	trigger = trigdata->tg_trigger;
+	write.rel = trigdata->tg_relation;
+	write.tupdesc = RelationGetDescr(write.rel);
+	write.attno = trigger->tgattr[1];
+	write.new = trigdata->tg_trigtuple;
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 	{
-		old = new;
-		new = trigdata->tg_newtuple;
+		write.old = write.new;
+		write.new = trigdata->tg_newtuple;
+		write.oldvalue = row_checkpoint(write.old, write.tupdesc, trigger);
 	}
-	return PointerGetDatum(guard_row(fcinfo, old, new));
+	write.newvalue = row_checkpoint(write.new, write.tupdesc, trigger);
+	write.step = row_key(write.old != NULL ? write.old : write.new,
+						 write.tupdesc, trigger);
+	if (write.old != NULL)
+	{
+		require_same_key(&write, row_key(write.new, write.tupdesc, trigger));
+		write.call = matching_call(&write);
+	}
+	return PointerGetDatum(guard_row(&write));
 }

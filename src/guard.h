@@ -14,13 +14,25 @@
 
 #include "events.h"
 
-/* Which function it is; rewind may lower items, and asks for no event */
+/*
+ * Which function it is.  rewind may lower items, and asks for no event; clear
+ * stands for all that remove a checkpoint.
+ */
 typedef enum TckptCallKind
 {
 	TCKPT_CALL_YIELD,
 	TCKPT_CALL_SAVE,
-	TCKPT_CALL_REWIND
+	TCKPT_CALL_REWIND,
+	TCKPT_CALL_CLEAR
 } TckptCallKind;
+
+/* Whether a write goes on */
+typedef enum TckptVerdict
+{
+	TCKPT_ADMITTED,
+	TCKPT_REPEATED,				/* this event's last write was the same */
+	TCKPT_SUPERSEDED			/* its event is not the step's any more */
+} TckptVerdict;
 
 typedef struct TckptCall
 {
@@ -32,6 +44,7 @@ typedef struct TckptCall
 	const pg_uuid_t *event_id;	/* what the caller passed; NULL: unfenced */
 	int64		digest;			/* of cursor, items and results */
 	bool		quiet;			/* superseded is an answer, not an error */
+	bool		has_written;	/* so has its transaction, before the call */
 	MemoryContext context;		/* where the answer is to live */
 
 	/* the answer */
@@ -39,6 +52,8 @@ typedef struct TckptCall
 	bool		replayed;		/* nothing written: it was done before */
 	bool		superseded;		/* nothing written: another has the step */
 	int64		sequence;
+	TimestampTz checkpointed_at;
+	bool		progressed;		/* cursor or items are not what they were */
 	bool		has_row;		/* there is a dispatch row, now locked */
 	TckptEvent	event;			/* that row */
 } TckptCall;

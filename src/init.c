@@ -12,6 +12,7 @@
 #include "notifier.h"
 #include "stats.h"
 #include "tasker_checkpoint.h"
+#include "transaction.h"
 #include "wakeup.h"
 
 TCKPT_MODULE_MAGIC;
@@ -25,5 +26,6 @@ _PG_init(void)
 	tckpt_attached_init();
 	tckpt_notifier_init();
 	tckpt_stats_init();
+	tckpt_transaction_init();
 	tckpt_wakeup_init();
 }

@@ -130,9 +130,19 @@ is_due(const Sweep *sweep, const TckptStep *row, Jsonb **rest)
 	return true;
 }
 
+/* Whether a worker has the step: its checkpoint is in use, processed or not. */
+static bool
+is_claimed(Oid function, const pg_uuid_t *step)
+{
+	TckptEvent	event;
+
+	return tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_UNLOCKED, &event) &&
+		tckpt_event_is_leased(&event, GetCurrentTimestamp());
+}
+
 /* Goes over the steps; returns the number of checkpoints changed. */
 static int64
-sweep_steps(TckptSteps *steps, const Sweep *sweep)
+sweep_steps(FunctionCallInfo fcinfo, TckptSteps *steps, const Sweep *sweep)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context;
@@ -153,6 +163,7 @@ sweep_steps(TckptSteps *steps, const Sweep *sweep)
 
 		CHECK_FOR_INTERRUPTS();
 		if (is_due(sweep, &row, &rest) &&
+			!(sweep->remove && is_claimed(fcinfo->flinfo->fn_oid, &step)) &&
 			(sweep->dry_run ||
 			 (tckpt_steps_try_lock(steps, &step, &row) &&
 			  is_due(sweep, &row, &rest) &&
@@ -193,7 +204,7 @@ tasker_checkpoint_purge(PG_FUNCTION_ARGS)
 				 errdetail("It has no column \"processed\" of type boolean."),
 				 errhint("Set the column %s of those steps to NULL by an UPDATE of yours.",
 						 steps->checkpoint)));
-	PG_RETURN_INT64(sweep_steps(steps, &sweep));
+	PG_RETURN_INT64(sweep_steps(fcinfo, steps, &sweep));
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_trim);
@@ -214,7 +225,7 @@ tasker_checkpoint_trim(PG_FUNCTION_ARGS)
 				 errhint("0 keeps no entry.")));
 	sweep.cutoff = require_cutoff(fcinfo, 1);
 	sweep.max_rows = require_max_rows(fcinfo, 2);
-	PG_RETURN_INT64(sweep_steps(open_steps(fcinfo, sweep.dry_run), &sweep));
+	PG_RETURN_INT64(sweep_steps(fcinfo, open_steps(fcinfo, sweep.dry_run), &sweep));
 }
 
 /*

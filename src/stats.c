@@ -165,6 +165,9 @@ tckpt_refused(int sqlstate)
 		case ERRCODE_TCKPT_ITEMS_WENT_BACKWARDS:
 			tckpt_stats_count_now(TCKPT_REFUSED_TC001, 1);
 			break;
+		case ERRCODE_TCKPT_STORED_BEFORE:
+			tckpt_stats_count_now(TCKPT_REFUSED_TC003, 1);
+			break;
 		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
 			tckpt_stats_count_now(TCKPT_REFUSED_54000, 1);
 			break;

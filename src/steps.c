@@ -367,32 +367,39 @@ tckpt_steps_write(TckptSteps *steps, TckptCall *call, const Jsonb *parts)
 				 errhint("Enable the guard trigger of table %s.", steps->table)));
 }
 
-/* An UPDATE of a step that the caller has locked.  Raises 55000. */
-static void
+/*
+ * An UPDATE of a step that the caller has locked; false if something kept the
+ * row as it was.  That a checkpoint is removed is announced to the guard.
+ */
+static bool
 update_locked(TckptSteps *steps, TckptStatement statement,
-			  const pg_uuid_t *step)
+			  const pg_uuid_t *step, const Jsonb *checkpoint)
 {
+	TckptCall	call = {.kind = TCKPT_CALL_CLEAR, .step = *step};
 	uint64		changed;
 
+	call.relid = steps->trigger.relid;
 	SPI_connect();
-	changed = execute(steps, statement, step, NULL, NULL);
+	changed = execute(steps, statement, step, checkpoint,
+					  checkpoint == NULL ? &call : NULL);
 	SPI_finish();
-	if (changed == 0)
-		raise_not_updated(steps, step);
+	return changed > 0;
 }
 
-/* Removes the checkpoint of a locked step. */
+/* Removes the checkpoint of a locked step.  Raises 55000. */
 void
 tckpt_steps_clear(TckptSteps *steps, const pg_uuid_t *step)
 {
-	update_locked(steps, STATEMENT_WRITE, step);
+	if (!update_locked(steps, STATEMENT_WRITE, step, NULL))
+		raise_not_updated(steps, step);
 }
 
-/* Makes a locked step ready for another run. */
+/* Makes a locked step ready for another run.  Raises 55000. */
 void
 tckpt_steps_reset(TckptSteps *steps, const pg_uuid_t *step)
 {
-	update_locked(steps, STATEMENT_RESET, step);
+	if (!update_locked(steps, STATEMENT_RESET, step, NULL))
+		raise_not_updated(steps, step);
 }
 
 /*
@@ -403,12 +410,7 @@ bool
 tckpt_steps_store(TckptSteps *steps, const pg_uuid_t *step,
 				  const Jsonb *checkpoint)
 {
-	uint64		changed;
-
-	SPI_connect();
-	changed = execute(steps, STATEMENT_STORE, step, checkpoint, NULL);
-	SPI_finish();
-	return changed > 0;
+	return update_locked(steps, STATEMENT_STORE, step, checkpoint);
 }
 
 /*

@@ -8,6 +8,8 @@
 #ifndef TASKER_CHECKPOINT_H
 #define TASKER_CHECKPOINT_H
 
+#include "utils/uuid.h"
+
 #include "compat.h"
 #include "errors.h"
 
@@ -22,6 +24,12 @@ tckpt_require_argument(FunctionCallInfo fcinfo, int argno, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null", name)));
+}
+
+static inline bool
+tckpt_same_uuid(const pg_uuid_t *a, const pg_uuid_t *b)
+{
+	return memcmp(a, b, sizeof(pg_uuid_t)) == 0;
 }
 
 #endif							/* TASKER_CHECKPOINT_H */

@@ -16,12 +16,12 @@
 #include "access/htup_details.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
 #include "dispatch.h"
 #include "tasker_checkpoint.h"
+#include "transaction.h"
 #include "yield.h"
 
 /* The part of a checkpoint that a worker decides; results may be NULL. */
@@ -52,19 +52,20 @@ tckpt_write_checkpoint(FunctionCallInfo fcinfo, TckptCall *call,
 }
 
 Datum
-tckpt_make_receipt(FunctionCallInfo fcinfo, int64 sequence,
-				   const pg_uuid_t *event_id, TckptDirective directive)
+tckpt_make_receipt(FunctionCallInfo fcinfo, const TckptCall *call,
+				   const pg_uuid_t *event_id)
 {
 	TupleDesc	tupdesc;
-	Datum		values[3];
-	bool		nulls[3] = {false, event_id == NULL, false};
+	Datum		values[4];
+	bool		nulls[4] = {false, event_id == NULL, false, false};
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
-	values[0] = Int64GetDatum(sequence);
+	values[0] = Int64GetDatum(call->sequence);
 	values[1] = event_id != NULL ? UUIDPGetDatum(event_id) : (Datum) 0;
-	values[2] = CStringGetTextDatum(tckpt_directive_name(directive));
+	values[2] = CStringGetTextDatum(tckpt_directive_name(call->event.directive));
+	values[3] = BoolGetDatum(call->replayed);
 	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
 }
 
@@ -110,10 +111,10 @@ tasker_checkpoint_yield(PG_FUNCTION_ARGS)
 {
 	TckptCall	call = {.kind = TCKPT_CALL_YIELD};
 
-	PreventCommandIfReadOnly("tasker_checkpoint_yield()");
+	call.has_written = tckpt_begin_write("tasker_checkpoint_yield()");
 	write_arguments(fcinfo, &call);
-	return tckpt_make_receipt(fcinfo, call.sequence, &call.event.continuation,
-							  call.event.directive);
+	tckpt_end_write();
+	return tckpt_make_receipt(fcinfo, &call, &call.event.continuation);
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_save);
@@ -123,10 +124,10 @@ tasker_checkpoint_save(PG_FUNCTION_ARGS)
 {
 	TckptCall	call = {.kind = TCKPT_CALL_SAVE};
 
-	PreventCommandIfReadOnly("tasker_checkpoint_save()");
+	call.has_written = tckpt_begin_write("tasker_checkpoint_save()");
 	write_arguments(fcinfo, &call);
-	return tckpt_make_receipt(fcinfo, call.sequence, call.event_id,
-							  call.event.directive);
+	tckpt_end_write();
+	return tckpt_make_receipt(fcinfo, &call, call.event_id);
 }
 
 static void
@@ -153,7 +154,9 @@ read_step_uuid(const TckptValue *value, pg_uuid_t *step)
 	if (!ok)
 		raise_event_data("must have a UUID as \"step_uuid\"");
 
-	strlcpy(text, value->data, sizeof(text));
+	/* the string does not end with a zero byte */
+	memcpy(text, value->data, value->len);
+	text[value->len] = '\0';
 	*step = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(text)));
 }
 
@@ -190,7 +193,7 @@ tasker_checkpoint_yield_step_event(PG_FUNCTION_ARGS)
 	TckptDocument doc;
 	int64		items;
 
-	PreventCommandIfReadOnly("tasker_checkpoint_yield_step_event()");
+	call.has_written = tckpt_begin_write("tasker_checkpoint_yield_step_event()");
 	tckpt_require_argument(fcinfo, 0, "event_id");
 	tckpt_require_argument(fcinfo, 1, "checkpoint_data");
 	call.event_id = PG_GETARG_UUID_P(0);
@@ -198,12 +201,13 @@ tasker_checkpoint_yield_step_event(PG_FUNCTION_ARGS)
 
 	if (tckpt_event_find(fcinfo->flinfo->fn_oid, TCKPT_BY_EVENT,
 						 call.event_id, TCKPT_UNLOCKED, &event) &&
-		memcmp(&event.step, &call.step, sizeof(pg_uuid_t)) != 0)
+		!tckpt_same_uuid(&event.step, &call.step))
 		raise_event_data("must name the step of the event");
 
 	tckpt_write_checkpoint(fcinfo, &call,
 						   tckpt_checkpoint_parts(&doc.cursor, items,
 												  doc.accumulated_results.data != NULL ?
 												  &doc.accumulated_results : NULL));
+	tckpt_end_write();
 	PG_RETURN_BOOL(!call.superseded);
 }

@@ -20,17 +20,19 @@ CREATE TABLE tasker_checkpoint_events (
     yield_event_id uuid,
     yield_digest bigint,
     yield_sequence bigint,
+    yield_checkpointed_at timestamptz,
     save_event_id uuid,
     save_digest bigint,
     save_sequence bigint,
+    save_checkpointed_at timestamptz,
     CONSTRAINT tasker_checkpoint_events_directive_only_check
         CHECK (event_id IS NOT NULL OR directive <> 'continue'),
     CONSTRAINT tasker_checkpoint_events_claim_check
         CHECK (worker IS NULL OR (event_id IS NOT NULL AND lease IS NOT NULL AND lease_until IS NOT NULL)),
     CONSTRAINT tasker_checkpoint_events_yield_check
-        CHECK (pg_catalog.num_nulls(yield_event_id, yield_digest, yield_sequence, continuation_id) IN (0, 4)),
+        CHECK (pg_catalog.num_nulls(yield_event_id, yield_digest, yield_sequence, yield_checkpointed_at, continuation_id) IN (0, 5)),
     CONSTRAINT tasker_checkpoint_events_save_check
-        CHECK (pg_catalog.num_nulls(save_event_id, save_digest, save_sequence) IN (0, 3))
+        CHECK (pg_catalog.num_nulls(save_event_id, save_digest, save_sequence, save_checkpointed_at) IN (0, 4))
 )
 USING heap
 -- heartbeats and saves are HOT while their page has room; the table stays
@@ -57,17 +59,19 @@ COMMENT ON COLUMN tasker_checkpoint_events.available_at IS
 'when the event can be claimed; of a claimed one, when its first lease ends; of a paused or cancelled step, since when it cannot be';
 COMMENT ON COLUMN tasker_checkpoint_events.lease IS 'lease last given, by which a save extends it';
 COMMENT ON COLUMN tasker_checkpoint_events.lease_until IS 'when the claim runs out';
-COMMENT ON COLUMN tasker_checkpoint_events.deliveries IS 'claims since the last checkpoint under a claim';
+COMMENT ON COLUMN tasker_checkpoint_events.deliveries IS 'claims since the last checkpoint under a claim that got the step on';
 COMMENT ON COLUMN tasker_checkpoint_events.parked IS
 'whether the event was claimed too often without a checkpoint; lifted by tasker_checkpoint_resume()';
 COMMENT ON COLUMN tasker_checkpoint_events.sequence IS 'number of the last checkpoint known here';
 COMMENT ON COLUMN tasker_checkpoint_events.yield_event_id IS 'event of the last fenced yield, to recognize its replay';
 COMMENT ON COLUMN tasker_checkpoint_events.yield_digest IS 'hash of its cursor, items and results';
 COMMENT ON COLUMN tasker_checkpoint_events.yield_sequence IS 'its receipt''s sequence';
+COMMENT ON COLUMN tasker_checkpoint_events.yield_checkpointed_at IS 'time of its checkpoint';
 COMMENT ON COLUMN tasker_checkpoint_events.continuation_id IS 'its receipt''s event_id';
 COMMENT ON COLUMN tasker_checkpoint_events.save_event_id IS 'event of the last fenced save, to recognize its replay';
 COMMENT ON COLUMN tasker_checkpoint_events.save_digest IS 'hash of its cursor, items and results';
 COMMENT ON COLUMN tasker_checkpoint_events.save_sequence IS 'its receipt''s sequence';
+COMMENT ON COLUMN tasker_checkpoint_events.save_checkpointed_at IS 'time of its checkpoint';
 
 -- a dump carries dispatched steps, and a restore goes on with them
 SELECT pg_catalog.pg_extension_config_dump('tasker_checkpoint_events', '');

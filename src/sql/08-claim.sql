@@ -29,7 +29,7 @@ COMMENT ON COLUMN tasker_checkpoint_delivery.accumulated_results IS
 COMMENT ON COLUMN tasker_checkpoint_delivery.sequence IS
 'number of the checkpoint; 0 without one';
 COMMENT ON COLUMN tasker_checkpoint_delivery.deliveries IS
-'claims since the last checkpoint, this one included; more than 1 means that a worker failed';
+'claims since the last checkpoint that got the step on, this one included; more than 1 means that a worker failed';
 
 CREATE FUNCTION tasker_checkpoint_claim(
     worker text,
@@ -61,10 +61,14 @@ REVOKE EXECUTE ON FUNCTION tasker_checkpoint_complete(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_complete(uuid) IS
 'ends a step''s dispatch, since its handler finished or failed for good; the checkpoint stays; false if the event is not the step''s current one; raises 22004';
 
-CREATE FUNCTION tasker_checkpoint_release(event_id uuid, delay interval DEFAULT '0')
+CREATE FUNCTION tasker_checkpoint_release(
+    event_id uuid,
+    delay interval DEFAULT '0',
+    interrupted boolean DEFAULT false
+)
 RETURNS boolean
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
-REVOKE EXECUTE ON FUNCTION tasker_checkpoint_release(uuid, interval) FROM PUBLIC;
-COMMENT ON FUNCTION tasker_checkpoint_release(uuid, interval) IS
-'hands a step back, to be claimed again after the delay (0 to 1 day) from its last checkpoint; false if the event is not the step''s current one; raises 22004, 22023';
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_release(uuid, interval, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION tasker_checkpoint_release(uuid, interval, boolean) IS
+'hands a step back, to be claimed again after the delay (0 to 1 day) from its last checkpoint; if the worker was only interrupted, the delivery that its claim counted is taken back; false if the event is not the step''s current one; raises 22004, 22023';

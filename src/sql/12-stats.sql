@@ -8,9 +8,11 @@ CREATE TYPE tasker_checkpoint_statistics AS (
     replays bigint,
     fenced bigint,
     refused_tc001 bigint,
+    refused_tc003 bigint,
     refused_54000 bigint,
     refused_23514 bigint,
     refused_55000 bigint,
+    stale_writes bigint,
     truncated_entries bigint,
     claims bigint,
     expired_claims bigint,
@@ -32,12 +34,16 @@ COMMENT ON COLUMN tasker_checkpoint_statistics.fenced IS
 'writes refused because the claim was superseded, or one was required: TC002, or false';
 COMMENT ON COLUMN tasker_checkpoint_statistics.refused_tc001 IS
 'checkpoints refused because their items were fewer than the stored ones';
+COMMENT ON COLUMN tasker_checkpoint_statistics.refused_tc003 IS
+'checkpoints refused because they were stored before, with the rows of their transaction';
 COMMENT ON COLUMN tasker_checkpoint_statistics.refused_54000 IS
 'checkpoints refused because they were over a limit';
 COMMENT ON COLUMN tasker_checkpoint_statistics.refused_23514 IS
 'writes refused because they were no checkpoint';
 COMMENT ON COLUMN tasker_checkpoint_statistics.refused_55000 IS
 'calls refused because of the state of a step or table: processed, not attached, not guarded';
+COMMENT ON COLUMN tasker_checkpoint_statistics.stale_writes IS
+'rows written back with an earlier checkpoint, which was not stored';
 COMMENT ON COLUMN tasker_checkpoint_statistics.truncated_entries IS
 'history entries that were cut';
 COMMENT ON COLUMN tasker_checkpoint_statistics.claims IS

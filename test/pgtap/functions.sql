@@ -21,7 +21,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_exists', 'step_uuid uuid', 'boolean', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_figures', 'checkpoint jsonb', 'tasker_checkpoint_measures', 'c', 'immutable', 's', true, '{}'),
 ('tasker_checkpoint_get', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
-('tasker_checkpoint_guard', '', 'trigger', 'c', 'volatile', 'u', false, '{23514,54000,55000,TC001,TC002}'),
+('tasker_checkpoint_guard', '', 'trigger', 'c', 'volatile', 'u', false, '{23514,54000,55000,TC001,TC002,TC003}'),
 ('tasker_checkpoint_health', '', 'SETOF tasker_checkpoint_finding', 'plpgsql', 'stable', 's', true, '{55000}'),
 ('tasker_checkpoint_heartbeat', 'event_id uuid, lease interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'u', false, '{22004,22023}'),
 ('tasker_checkpoint_history', 'step_uuid uuid', 'SETOF tasker_checkpoint_history_entry', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
@@ -35,14 +35,14 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_purge_archive', 'older_than interval, max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false', 'bigint', 'plpgsql', 'volatile', 'u', false, '{22004,22023}'),
 ('tasker_checkpoint_purge_events', 'max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false',
 	'bigint', 'c', 'volatile', 'u', false, '{22004,22023,25000,55000}'),
-('tasker_checkpoint_release', 'event_id uuid, delay interval DEFAULT ''00:00:00''::interval',
+('tasker_checkpoint_release', 'event_id uuid, delay interval DEFAULT ''00:00:00''::interval, interrupted boolean DEFAULT false',
 	'boolean', 'c', 'volatile', 'u', false, '{22004,22023}'),
 ('tasker_checkpoint_reset_for_retry', 'step_uuid uuid, reset_checkpoint boolean DEFAULT false', 'void', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
 ('tasker_checkpoint_resume', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
 ('tasker_checkpoint_rewind', 'step_uuid uuid, to_sequence bigint, results jsonb DEFAULT NULL::jsonb',
 	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,54000,55000,P0002}'),
 ('tasker_checkpoint_save', 'step_uuid uuid, cursor jsonb, items bigint, results jsonb DEFAULT NULL::jsonb, event_id uuid DEFAULT NULL::uuid',
-	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,55000,P0002,TC002,54000,TC001}'),
+	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{TC003,22004,22023,55000,P0002,TC002,54000,TC001}'),
 ('tasker_checkpoint_stats', '', 'tasker_checkpoint_statistics', 'c', 'volatile', 's', false, '{}'),
 ('tasker_checkpoint_stats_reset', '', 'void', 'c', 'volatile', 'u', false, '{}'),
 ('tasker_checkpoint_table', '', 'regclass', 'c', 'stable', 's', true, '{55000}'),
@@ -50,8 +50,8 @@ INSERT INTO contract VALUES
 	'bigint', 'c', 'volatile', 'u', false, '{22004,22023,55000}'),
 ('tasker_checkpoint_version', '', 'text', 'c', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_yield', 'step_uuid uuid, cursor jsonb, items bigint, results jsonb DEFAULT NULL::jsonb, event_id uuid DEFAULT NULL::uuid',
-	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,55000,P0002,TC002,54000,TC001}'),
-('tasker_checkpoint_yield_step_event', 'event_id uuid, checkpoint_data jsonb', 'boolean', 'c', 'volatile', 'u', false, '{22004,22023,55000,P0002,54000,TC001}');
+	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{TC003,22004,22023,55000,P0002,TC002,54000,TC001}'),
+('tasker_checkpoint_yield_step_event', 'event_id uuid, checkpoint_data jsonb', 'boolean', 'c', 'volatile', 'u', false, '{22004,22023,55000,P0002,54000,TC001,TC003}');
 
 CREATE TEMPORARY VIEW actual AS
 SELECT p.oid, proname AS name, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result, lanname AS language,
