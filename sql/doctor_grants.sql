@@ -99,7 +99,7 @@ SELECT * FROM findings;
 -- what nobody should have
 GRANT EXECUTE ON FUNCTION regress_home.tasker_checkpoint_purge_events(integer, boolean), regress_home.tasker_checkpoint_yield(uuid, jsonb, bigint, jsonb, uuid) TO PUBLIC;
 GRANT SELECT (event_id) ON regress_home.tasker_checkpoint_events TO PUBLIC;
-GRANT SELECT ON regress_home.tasker_checkpoint_events, regress_home.tasker_checkpoint_archive_07 TO regress_tckpt_group;
+GRANT SELECT ON regress_home.tasker_checkpoint_events, regress_home.tasker_checkpoint_archive TO regress_tckpt_group;
 SELECT * FROM findings;
 SELECT statement FROM findings \gexec
 SELECT * FROM findings;

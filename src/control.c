@@ -204,7 +204,7 @@ find_entry(Oid function, const pg_uuid_t *step, const Jsonb *checkpoint,
 
 	if (checkpoint != NULL)
 		(void) tckpt_document_read(checkpoint, &doc);
-	tckpt_history_read(&doc, &history);
+	tckpt_history_read_present(&doc, &history);
 
 	if (!tckpt_history_entry(&history, sequence, entry) &&
 		!tckpt_archive_entry(function, step, &history, sequence, entry))

@@ -431,6 +431,23 @@ tckpt_history_append(TckptHistory *history, const TckptDocument *doc)
 }
 
 /*
+ * Reads all checkpoints that a document tells of: its history, and the present
+ * one where that was cut as soon as it was made.
+ */
+void
+tckpt_history_read_present(const TckptDocument *doc, TckptHistory *history)
+{
+	tckpt_history_read(doc, history);
+	if (tckpt_history_length(history) == 0 && history->sequence > 0 &&
+		doc->cursor.data != NULL && doc->timestamp.data != NULL &&
+		doc->items_processed.data != NULL)
+	{
+		history->sequence--;
+		tckpt_history_append(history, doc);
+	}
+}
+
+/*
  * Builds the document: keys as in "doc", but for the history and the count of
  * entries cut from it, which come from "history".  An absent
  * accumulated_results becomes null.

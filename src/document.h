@@ -55,6 +55,8 @@ extern Jsonb *tckpt_document_compose(const TckptDocument *doc,
 
 extern void tckpt_history_read(const TckptDocument *doc,
 							   TckptHistory *history);
+extern void tckpt_history_read_present(const TckptDocument *doc,
+									   TckptHistory *history);
 extern void tckpt_history_append(TckptHistory *history,
 								 const TckptDocument *doc);
 extern void tckpt_history_cut(TckptHistory *history, int64 entries,

@@ -176,18 +176,31 @@ checkpoint_time(const TckptDocument *old)
 	return now;
 }
 
-/* Shortens a history; what it loses is counted, and archived. */
+/* Shortens a history; what it loses is counted. */
 static void
-cut_history(Oid guard, const pg_uuid_t *step, TckptHistory *history,
-			int64 entries, int64 size)
+cut_history(TckptHistory *history, int64 entries, int64 size)
 {
-	TckptHistory before = *history;
+	uint32		length = tckpt_history_length(history);
 
 	tckpt_history_cut(history, entries, size);
 	tckpt_stats_count(TCKPT_TRUNCATED_ENTRIES,
-					  tckpt_history_length(&before) - tckpt_history_length(history));
-	if (step != NULL)
-		tckpt_archive_cut(guard, step, &before, history);
+					  length - tckpt_history_length(history));
+}
+
+/*
+ * Archives what an UPDATE takes from the stored checkpoint, whose new history
+ * this is; "at" is the time of a new checkpoint, 0 if there is none.
+ */
+static void
+archive_cut(const Write *write, const TckptHistory *history, TimestampTz at)
+{
+	if (write->old == NULL || write->step == NULL || !is_attached(write))
+		return;
+	if (write->has_olddoc)
+		tckpt_archive_cut(write->guard, write->step, &write->olddoc,
+						  history->sequence - tckpt_history_length(history), at);
+	else
+		tckpt_archive_begin(write->guard, write->step, at);
 }
 
 static bool
@@ -246,8 +259,8 @@ new_checkpoint(const Write *write, TckptDocument *doc)
 	doc->timestamp = tckpt_value_of_timestamp(at);
 	tckpt_history_read(&write->olddoc, &history);
 	tckpt_history_append(&history, doc);
-	cut_history(write->guard, write->step, &history,
-				tckpt_history_limit, tckpt_history_size);
+	cut_history(&history, tckpt_history_limit, tckpt_history_size);
+	archive_cut(write, &history, at);
 
 	if (call != NULL)
 	{
@@ -283,9 +296,10 @@ edit_checkpoint(const Write *write, const TckptDocument *doc)
 
 	tckpt_history_read(&write->olddoc, &history);
 	if (doc->history.data != NULL)
-		cut_history(write->guard, write->step, &history,
+		cut_history(&history,
 					JsonContainerSize((const JsonbContainer *) doc->history.data),
 					-1);
+	archive_cut(write, &history, 0);
 	return tckpt_document_compose(doc, &history);
 }
 
@@ -547,11 +561,11 @@ admit(const Write *write)
 static HeapTuple
 guard_clear(const Write *write)
 {
-	if (write->oldvalue != (Datum) 0)
+	if (write->oldvalue != (Datum) 0 && write->step != NULL && is_attached(write))
 	{
-		if (write->call == NULL && write->step != NULL && is_attached(write))
+		if (write->call == NULL)
 			tckpt_dispatch_require_unclaimed(write->guard, write->step);
-		if (write->step != NULL && write->has_olddoc)
+		if (write->has_olddoc)
 			tckpt_archive_clear(write->guard, write->step, &write->olddoc);
 	}
 	return write->newvalue == (Datum) 0 ? write->new : with_checkpoint(write, (Datum) 0);

@@ -8,6 +8,10 @@
  * Step and archive are read as of the same snapshot, and an entry that is in
  * both is returned once.
  *
+ * The archive's rows are walked through twice: from the newest back, to find
+ * out how far the trail is this step's and how each generation ended, and then
+ * from there on, a row at a time.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -15,7 +19,9 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -33,7 +39,8 @@ typedef struct Clear
 	int64		last;
 	TimestampTz at;
 	char	   *by;
-	Jsonb	   *results;		/* NULL: none */
+	bool		has_results;
+	Datum		results;		/* toasted as it was */
 } Clear;
 
 /* One call */
@@ -42,11 +49,12 @@ typedef struct Trail
 	FunctionCallInfo fcinfo;
 	const pg_uuid_t *step;
 	TckptDocument doc;			/* the present checkpoint */
-	TckptHistory history;		/* its own */
-	TckptPosition position;		/* of that */
+	TckptHistory present;		/* all that it holds */
+	int32		generation;		/* its own */
+	int32		oldest;			/* generation that is the step's; 0: none */
 	List	   *clears;			/* of Clear */
-	int32		generation;		/* of the last entry returned */
-	int64		sequence;
+	int32		last_generation;	/* of the last entry returned */
+	int64		last_sequence;
 	MemoryContext context;		/* reset after each row of the archive */
 } Trail;
 
@@ -66,17 +74,20 @@ find_clear(const Trail *trail, int32 generation)
 }
 
 /* What is kept beside the history, of the last entry of each generation. */
-static Jsonb *
-entry_results(const Trail *trail, const Clear *clear, int32 generation,
-			  int64 sequence)
+static bool
+entry_results(const Trail *trail, const Clear *clear, int64 sequence,
+			  Datum *results)
 {
 	if (clear != NULL)
-		return clear->last == sequence ? clear->results : NULL;
-	if (generation == trail->position.generation &&
-		sequence == trail->history.sequence &&
-		!tckpt_value_is_null(&trail->doc.accumulated_results))
-		return tckpt_value_to_jsonb(&trail->doc.accumulated_results);
-	return NULL;
+	{
+		*results = clear->results;
+		return clear->has_results && clear->last == sequence;
+	}
+	if (sequence != trail->present.sequence ||
+		tckpt_value_is_null(&trail->doc.accumulated_results))
+		return false;
+	*results = JsonbPGetDatum(tckpt_value_to_jsonb(&trail->doc.accumulated_results));
+	return true;
 }
 
 static void
@@ -85,7 +96,6 @@ put_entry(Trail *trail, int32 generation, int64 sequence,
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) trail->fcinfo->resultinfo;
 	Clear	   *clear = find_clear(trail, generation);
-	Jsonb	   *results = entry_results(trail, clear, generation, sequence);
 	TimestampTz at = 0;
 	int64		items = 0;
 	Datum		values[ENTRY_COLUMNS] = {0};
@@ -100,8 +110,7 @@ put_entry(Trail *trail, int32 generation, int64 sequence,
 	values[3] = Int64GetDatum(items);
 	nulls[4] = !tckpt_value_to_timestamp(&entry->timestamp, &at);
 	values[4] = TimestampTzGetDatum(at);
-	nulls[5] = results == NULL;
-	values[5] = JsonbPGetDatum(results);
+	nulls[5] = !entry_results(trail, clear, sequence, &values[5]);
 	values[6] = BoolGetDatum(archived);
 	nulls[7] = nulls[8] = clear == NULL;
 	if (clear != NULL)
@@ -110,8 +119,8 @@ put_entry(Trail *trail, int32 generation, int64 sequence,
 		values[8] = CStringGetTextDatum(clear->by);
 	}
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	trail->generation = generation;
-	trail->sequence = sequence;
+	trail->last_generation = generation;
+	trail->last_sequence = sequence;
 }
 
 /* Returns the entries of a history that were not returned before. */
@@ -119,41 +128,80 @@ static void
 put_history(Trail *trail, int32 generation, const TckptHistory *history,
 			bool archived)
 {
-	int64		first = history->sequence - tckpt_history_length(history) + 1;
-	TckptDocument entry;
+	uint32		length = tckpt_history_length(history);
+	MemoryContext caller = MemoryContextSwitchTo(trail->context);
 
-	if (generation == trail->generation && first <= trail->sequence)
-		first = trail->sequence + 1;
-	for (int64 sequence = first; sequence <= history->sequence; sequence++)
+	for (uint32 i = 0; i < length; i++)
 	{
+		int64		sequence = history->sequence - (length - 1 - i);
+		TckptDocument entry;
+
 		CHECK_FOR_INTERRUPTS();
+		if (generation == trail->last_generation && sequence <= trail->last_sequence)
+			continue;
 		if (tckpt_history_entry(history, sequence, &entry))
 			put_entry(trail, generation, sequence, &entry, archived);
 	}
+	MemoryContextSwitchTo(caller);
 }
 
-/* Finds out how each generation ended: an entry says so. */
 static void
-read_clears(Trail *trail)
+add_clear(Trail *trail, const TckptChunk *chunk)
 {
-	TckptTrail *rows = tckpt_trail_begin(trail->fcinfo->flinfo->fn_oid, trail->step);
+	Clear	   *clear = palloc0(sizeof(Clear));
+
+	clear->generation = chunk->generation;
+	clear->last = chunk->last;
+	clear->at = chunk->archived_at;
+	clear->by = pstrdup(chunk->cleared_by);
+	clear->has_results = chunk->has_results;
+	if (chunk->has_results)
+		clear->results = datumCopy(chunk->results, false, -1);
+	trail->clears = lappend(trail->clears, clear);
+}
+
+static TckptTrail *
+begin_trail(const Trail *trail, ScanDirection direction)
+{
+	return tckpt_trail_begin(trail->fcinfo->flinfo->fn_oid, trail->step,
+							 GetActiveSnapshot(), direction);
+}
+
+/*
+ * Finds out how far back the trail is the step's: its newest row must go with
+ * the checkpoint, and each generation with the one before.
+ */
+static void
+look_back(Trail *trail)
+{
+	TckptTrail *rows = begin_trail(trail, BackwardScanDirection);
+	const TckptChunk *newer = NULL;
 	const TckptChunk *chunk;
 
+	trail->generation = 1;
 	while ((chunk = tckpt_trail_next(rows)) != NULL)
 	{
-		Clear	   *clear;
+		bool		ends = false;
 
-		CHECK_FOR_INTERRUPTS();
-		if (chunk->cleared_by == NULL)
-			continue;
-		clear = palloc0(sizeof(Clear));
-		clear->generation = chunk->generation;
-		clear->last = chunk->last;
-		clear->at = chunk->archived_at;
-		clear->by = pstrdup(chunk->cleared_by);
-		if (chunk->has_results)
-			clear->results = DatumGetJsonbPCopy(chunk->results);
-		trail->clears = lappend(trail->clears, clear);
+		if (newer == NULL)
+		{
+			TckptPosition position = tckpt_chunk_position(chunk, &trail->present);
+
+			trail->generation = position.generation;
+			if (!position.goes_on)
+				break;
+			ends = position.is_cleared;
+		}
+		else if (chunk->generation != newer->generation)
+		{
+			if (!tckpt_chunk_precedes(chunk, newer))
+				break;
+			ends = true;
+		}
+		if (ends)
+			add_clear(trail, chunk);
+		trail->oldest = chunk->generation;
+		newer = chunk;
 	}
 	tckpt_trail_end(rows);
 }
@@ -161,14 +209,20 @@ read_clears(Trail *trail)
 static void
 put_archived(Trail *trail)
 {
-	TckptTrail *rows = tckpt_trail_begin(trail->fcinfo->flinfo->fn_oid, trail->step);
+	TckptTrail *rows;
 	const TckptChunk *chunk;
 
+	if (trail->oldest == 0)
+		return;
+	rows = begin_trail(trail, ForwardScanDirection);
 	while ((chunk = tckpt_trail_next(rows)) != NULL)
 	{
-		MemoryContext caller = MemoryContextSwitchTo(trail->context);
+		MemoryContext caller;
 		TckptHistory history;
 
+		if (chunk->generation < trail->oldest)
+			continue;
+		caller = MemoryContextSwitchTo(trail->context);
 		tckpt_chunk_history(chunk, &history);
 		put_history(trail, chunk->generation, &history, true);
 		MemoryContextSwitchTo(caller);
@@ -192,16 +246,14 @@ tasker_checkpoint_history(PG_FUNCTION_ARGS)
 								  trail.step);
 	if (checkpoint != NULL)
 		(void) tckpt_document_read(checkpoint, &trail.doc);
-	tckpt_history_read(&trail.doc, &trail.history);
-	trail.position = tckpt_archive_position(fcinfo->flinfo->fn_oid, trail.step,
-											&trail.history);
+	tckpt_history_read_present(&trail.doc, &trail.present);
 	trail.context = AllocSetContextCreate(CurrentMemoryContext,
 										  "tasker_checkpoint history",
 										  ALLOCSET_DEFAULT_SIZES);
 
-	read_clears(&trail);
+	look_back(&trail);
 	put_archived(&trail);
-	put_history(&trail, trail.position.generation, &trail.history, false);
+	put_history(&trail, trail.generation, &trail.present, false);
 	MemoryContextDelete(trail.context);
 	return (Datum) 0;
 }

@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "archive.h"
 #include "document.h"
 #include "events.h"
 #include "stats.h"
@@ -319,4 +320,17 @@ tasker_checkpoint_purge_events(PG_FUNCTION_ARGS)
 	MemoryContextDelete(context);
 	tckpt_event_scan_end(scan);
 	PG_RETURN_INT64(count);
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_purge_archive);
+/* Removes old rows of the archive. */
+Datum
+tasker_checkpoint_purge_archive(PG_FUNCTION_ARGS)
+{
+	bool		dry_run = require_dry_run(fcinfo, 2, "tasker_checkpoint_purge_archive()");
+	TimestampTz cutoff = require_cutoff(fcinfo, 0);
+	int64		max_rows = require_max_rows(fcinfo, 1);
+
+	PG_RETURN_INT64(tckpt_archive_purge(fcinfo->flinfo->fn_oid, cutoff,
+										max_rows, dry_run));
 }

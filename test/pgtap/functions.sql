@@ -32,7 +32,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_purge', 'older_than interval, max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false',
 	'bigint', 'c', 'volatile', 'u', false, '{22004,22023,55000}'),
 ('tasker_checkpoint_progress', 'step_uuid uuid DEFAULT NULL::uuid', 'SETOF tasker_checkpoint_step_progress', 'plpgsql', 'stable', 's', true, '{55000,P0002}'),
-('tasker_checkpoint_purge_archive', 'older_than interval, max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false', 'bigint', 'plpgsql', 'volatile', 'u', false, '{22004,22023}'),
+('tasker_checkpoint_purge_archive', 'older_than interval, max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false', 'bigint', 'c', 'volatile', 'u', false, '{22004,22023}'),
 ('tasker_checkpoint_purge_events', 'max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false',
 	'bigint', 'c', 'volatile', 'u', false, '{22004,22023,25000,55000}'),
 ('tasker_checkpoint_release', 'event_id uuid, delay interval DEFAULT ''00:00:00''::interval, interrupted boolean DEFAULT false',

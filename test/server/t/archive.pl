@@ -132,12 +132,12 @@ $node->safe_psql('restored', "SELECT count(tasker_checkpoint_save('$step', to_js
 my @restored = split(/\|/, $node->safe_psql('restored', $trail));
 is("@restored[0, 1, 2]", ($entries + 300) . " $generations t", 'and goes on with it');
 
-# A month is emptied while workers write.
+# What is old is purged while workers write.
 $node->safe_psql('postgres', q{
 	UPDATE tasker_checkpoint_archive SET archived_at = archived_at - interval '3 months' WHERE generation = 1});
 my $purge = "SELECT tasker_checkpoint_purge_archive('1 month');\n";
 $node->pgbench("-n -c 4 -j 2 -t 200 -D n=0", 0, [qr{processed: 800/800}], [qr{^$}],
-	'a month is purged under load', { 'archive_purge_yield@4' => $writer, 'archive_purge@1' => $purge });
+	'what is old is purged under load', { 'archive_purge_yield@4' => $writer, 'archive_purge@1' => $purge });
 is($node->safe_psql('postgres', "SELECT min(generation) FROM tasker_checkpoint_history('$step')"), '2', 'it is gone');
 is((split(/\|/, $node->safe_psql('postgres', $trail)))[2], 't', 'the rest is whole');
 
