@@ -131,6 +131,7 @@ CALL try('lease = NULL, lease_until = NULL');
 CALL try('lease = NULL, lease_until = NULL, available_at = ''2000-01-01''');
 CALL try('worker = NULL, available_at = ''2000-01-01''');
 CALL try('worker = repeat(''xyzé'', 20000)');
+CALL try('worker = (SELECT string_agg(md5(i::text), '''') FROM generate_series(1, 3200) i)');
 CALL try('directive = NULL');
 CALL try('directive = ''stop''');
 CALL try('parked = NULL');

@@ -71,6 +71,11 @@ CALL live();
 CLUSTER tasker_checkpoint_events USING "a key";
 VACUUM FULL tasker_checkpoint_events;
 CALL live();
+-- also in another collation
+ALTER TABLE tasker_checkpoint_events ALTER directive TYPE text COLLATE "C";
+DROP INDEX tasker_checkpoint_events_claimable;
+CREATE INDEX tasker_checkpoint_events_claimable ON tasker_checkpoint_events (available_at) WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked;
+CALL live();
 -- another's name does not help
 ALTER INDEX other_part RENAME TO tasker_checkpoint_events_event_id;
 CALL live();

@@ -101,7 +101,7 @@ static const TckptOwnTable events_table = {
 	"tasker_checkpoint_events", NCOLUMNS, column_types
 };
 
-static List *claimable_condition(void);
+static List *claimable_condition(Relation rel);
 
 /* Rows are looked for by these, or one by one where one is missing. */
 static const TckptOwnIndex lookup_indexes[] = {
@@ -189,31 +189,34 @@ tckpt_event_is_leased(const TckptEvent *event, TimestampTz now)
 	return event->worker != NULL && event->lease_until > now;
 }
 
-static Var *
-make_column(int column, Oid collation)
+static Expr *
+make_column(Relation rel, int column)
 {
-	return makeVar(1, ATTNO(column), column_types[column], -1, collation, 0);
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), column);
+
+	return (Expr *) makeVar(1, att->attnum, att->atttypid, att->atttypmod,
+							att->attcollation, 0);
 }
 
 /* What the partial index says of its rows, as the planner would have it. */
 static List *
-claimable_condition(void)
+claimable_condition(Relation rel)
 {
+	Form_pg_attribute directive = TupleDescAttr(RelationGetDescr(rel), COL_DIRECTIVE);
 	NullTest   *has_event = makeNode(NullTest);
 	Expr	   *goes_on;
 	Expr	   *not_parked;
 
-	has_event->arg = (Expr *) make_column(COL_EVENT_ID, InvalidOid);
+	has_event->arg = make_column(rel, COL_EVENT_ID);
 	has_event->nulltesttype = IS_NOT_NULL;
 	goes_on = make_opclause(TextEqualOperator, BOOLOID, false,
-							(Expr *) make_column(COL_DIRECTIVE, DEFAULT_COLLATION_OID),
+							make_column(rel, COL_DIRECTIVE),
 							(Expr *) makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
 											   CStringGetTextDatum(tckpt_directive_name(TCKPT_CONTINUE)),
 											   false, false),
-							InvalidOid, DEFAULT_COLLATION_OID);
+							InvalidOid, directive->attcollation);
 	set_opfuncid((OpExpr *) goes_on);
-	not_parked = makeBoolExpr(NOT_EXPR,
-							  list_make1(make_column(COL_PARKED, InvalidOid)), -1);
+	not_parked = makeBoolExpr(NOT_EXPR, list_make1(make_column(rel, COL_PARKED)), -1);
 	return list_make3(has_event, goes_on, not_parked);
 }
 

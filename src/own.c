@@ -130,13 +130,13 @@ is_key(Relation rel, Relation index, const TckptOwnIndex *wanted)
 
 /* Whether all rows that are looked for can be found by it. */
 static bool
-has_rows(Relation index, const TckptOwnIndex *wanted)
+has_rows(Relation rel, Relation index, const TckptOwnIndex *wanted)
 {
 	List	   *predicate = RelationGetIndexPredicate(index);
 
 	return predicate == NIL ||
 		(wanted->condition != NULL &&
-		 predicate_implied_by(predicate, wanted->condition(), false));
+		 predicate_implied_by(predicate, wanted->condition(rel), false));
 }
 
 static bool
@@ -146,7 +146,7 @@ is_usable(Relation rel, Relation index, const TckptOwnIndex *wanted)
 		return false;
 	if (wanted->unique)
 		return is_key(rel, index, wanted);
-	return has_keys(rel, index, wanted) && has_rows(index, wanted);
+	return has_keys(rel, index, wanted) && has_rows(rel, index, wanted);
 }
 
 /*

@@ -33,8 +33,9 @@ typedef struct TckptOwnIndex
 	bool		ordered;		/* rows are wanted in its order */
 	int			nkeys;
 	AttrNumber	keys[TCKPT_OWN_MAX_KEYS];
-	List	   *(*condition) (void);	/* what holds of all rows that are looked
-										 * for; NULL: nothing is known */
+	List	   *(*condition) (Relation rel);	/* what holds of all rows that are
+												 * looked for; NULL: nothing is
+												 * known */
 } TckptOwnIndex;
 
 extern Relation tckpt_own_open(Oid function, const TckptOwnTable *table,
