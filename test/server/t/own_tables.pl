@@ -16,6 +16,7 @@ my $node = PostgreSQL::Test::Cluster->new('own_tables');
 $node->init(allows_streaming => 'logical');
 $node->append_conf('postgresql.conf', q{
 fsync = off
+max_connections = 50
 log_statement = none
 autovacuum_naptime = 1s
 });
