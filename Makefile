@@ -24,6 +24,7 @@ OBJS = \
 	src/progress.o \
 	src/read.o \
 	src/reader.o \
+	src/registration.o \
 	src/rules.o \
 	src/stats.o \
 	src/steps.o \

@@ -13,21 +13,17 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
+#include "catalog/partition.h"
 #include "catalog/pg_attribute.h"
-#include "catalog/pg_depend.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -104,107 +100,13 @@ tckpt_attached_init(void)
 	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_callback, (Datum) 0);
 }
 
-/* The guard in the schema of a function of ours. */
-static Oid
-guard_function(Oid function)
+/* Which tables the guard has been asked about; good while "changes" stays */
+typedef struct Coverage
 {
-	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-						   CStringGetDatum(TCKPT_GUARD_NAME),
-						   PointerGetDatum(buildoidvector(NULL, 0)),
-						   ObjectIdGetDatum(get_func_namespace(function)));
-}
-
-/*
- * Reads a trigger that calls the guard.  False if it was cloned from a
- * partitioned table's, or is gone.
- */
-static bool
-read_trigger(Oid oid, TckptTrigger *trigger)
-{
-	Relation	rel = table_open(TriggerRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
-
-	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(oid));
-	scan = systable_beginscan(rel, TriggerOidIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-	{
-		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
-
-		if (!OidIsValid(form->tgparentid))
-		{
-			if (form->tgattr.dim1 != 2)
-				ereport(ERROR,
-						(errcode(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)),
-						 errmsg("guard trigger \"%s\" of table \"%s\" does not name the key and the checkpoint",
-								NameStr(form->tgname), get_rel_name(form->tgrelid)),
-						 errhint("Drop the trigger and call tasker_checkpoint_attach().")));
-			trigger->oid = oid;
-			trigger->name = form->tgname;
-			trigger->relid = form->tgrelid;
-			trigger->key = form->tgattr.values[0];
-			trigger->checkpoint = form->tgattr.values[1];
-			found = true;
-		}
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return found;
-}
-
-/* A table's name as SQL wants it. */
-static char *
-table_name(Oid relid)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
-}
-
-/*
- * Finds the trigger that marks the attached table; false if there is none.
- * Two are an error.
- */
-static bool
-find_trigger(Oid function, TckptTrigger *trigger)
-{
-	Relation	rel = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData key[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	bool		found = false;
-
-	ScanKeyInit(&key[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(ProcedureRelationId));
-	ScanKeyInit(&key[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(guard_function(function)));
-	scan = systable_beginscan(rel, DependReferenceIndexId, true, NULL, 2, key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-		TckptTrigger candidate;
-
-		if (form->classid != TriggerRelationId ||
-			!read_trigger(form->objid, &candidate))
-			continue;
-		if (found)
-			ereport(ERROR,
-					(errcode(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)),
-					 errmsg("two steps tables are attached"),
-					 errdetail("Tables %s and %s have a guard trigger.",
-							   table_name(trigger->relid),
-							   table_name(candidate.relid)),
-					 errhint("Drop the trigger of the table that is not to be attached.")));
-		*trigger = candidate;
-		found = true;
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return found;
-}
+	Oid			relid;			/* the key */
+	Oid			trigger;
+	bool		covered;
+} Coverage;
 
 /* The type of a table's updated_at, if it can be set; else InvalidOid. */
 static Oid
@@ -268,14 +170,19 @@ reset_columns(const TckptTrigger *trigger)
 	return sql.data;
 }
 
-/* Looks the table's names and columns up; the caller has locked it. */
+/* Looks the table's names and columns up, locked by the caller; NULL: it is gone. */
 static TckptSteps *
 load_steps(const TckptTrigger *trigger)
 {
 	MemoryContext context;
 	MemoryContext oldcontext;
 	TckptSteps *steps;
+	char	   *table = tckpt_table_name(trigger->relid);
+	char	   *key = get_attname(trigger->relid, trigger->key, true);
+	char	   *checkpoint = get_attname(trigger->relid, trigger->checkpoint, true);
 
+	if (table == NULL || key == NULL || checkpoint == NULL)
+		return NULL;
 	context = AllocSetContextCreate(CurrentMemoryContext,
 									"tasker_checkpoint steps table",
 									ALLOCSET_SMALL_SIZES);
@@ -283,12 +190,10 @@ load_steps(const TckptTrigger *trigger)
 	steps = palloc0(sizeof(TckptSteps));
 	steps->context = context;
 	steps->trigger = *trigger;
-	steps->table = table_name(trigger->relid);
+	steps->table = pstrdup(table);
 	steps->trigger_name = pstrdup(quote_identifier(NameStr(trigger->name)));
-	steps->key = pstrdup(quote_identifier(get_attname(trigger->relid,
-													  trigger->key, false)));
-	steps->checkpoint = pstrdup(quote_identifier(get_attname(trigger->relid,
-															 trigger->checkpoint, false)));
+	steps->key = pstrdup(quote_identifier(key));
+	steps->checkpoint = pstrdup(quote_identifier(checkpoint));
 	steps->reset = reset_columns(trigger);
 	steps->processed = tckpt_column_of_type(trigger->relid, "processed", BOOLOID);
 	steps->updated_at = updated_at_type(trigger->relid);
@@ -314,28 +219,38 @@ same_steps(const TckptSteps *a, const TckptSteps *b)
 }
 
 /*
- * Looks the locked table up again.  What is kept stays, with its plans, if all
- * is as it was: in a long transaction there may be many invalidations that
- * change nothing.
+ * Sees to it that what is kept is true of the locked table; false if that is
+ * gone.  Where all is as it was it stays, with its plans: in a long transaction
+ * there may be many invalidations that change nothing.
  */
-static void
+static bool
 refresh_current(const TckptTrigger *trigger)
 {
-	TckptSteps *steps = load_steps(trigger);
+	uint64		seen = changes;
+	TckptSteps *steps;
+
+	if (known && current->trigger.oid == trigger->oid)
+		return true;
+	known = false;
+	steps = load_steps(trigger);
+	if (steps == NULL)
+		return false;
 
 	if (current != NULL && !distrusted && same_steps(current, steps))
-	{
 		MemoryContextDelete(steps->context);
-		return;
-	}
-	if (current != NULL)
+	else
 	{
-		current->next = retired;
-		retired = current;
+		if (current != NULL)
+		{
+			current->next = retired;
+			retired = current;
+		}
+		MemoryContextSetParent(steps->context, CacheMemoryContext);
+		current = steps;
+		distrusted = false;
 	}
-	MemoryContextSetParent(steps->context, CacheMemoryContext);
-	current = steps;
-	distrusted = false;
+	known = changes == seen;
+	return true;
 }
 
 /*
@@ -354,8 +269,23 @@ Oid
 tckpt_attached_find(Oid function)
 {
 	TckptTrigger trigger;
+	bool		contested;
 
-	return find_trigger(function, &trigger) ? trigger.relid : InvalidOid;
+	return tckpt_find_registration(tckpt_guard_of(function), &trigger, &contested) ?
+		trigger.relid : InvalidOid;
+}
+
+/*
+ * Whether the trigger is still the one that marks the attached table.  Its
+ * table is locked, so that what is found stays.
+ */
+static bool
+is_still_attached(Oid function, const TckptTrigger *trigger, bool *contested)
+{
+	TckptTrigger found;
+
+	return tckpt_find_registration(tckpt_guard_of(function), &found, contested) &&
+		found.oid == trigger->oid && found.relid == trigger->relid;
 }
 
 /*
@@ -370,34 +300,101 @@ tckpt_attached_open(Oid function, LOCKMODE lockmode)
 	{
 		TckptTrigger trigger;
 		uint64		seen = changes;
+		bool		contested = false;
 
 		CHECK_FOR_INTERRUPTS();
 		if (known && confirmed_at == seen)
 			trigger = current->trigger;
-		else if (!find_trigger(function, &trigger))
+		else if (!tckpt_find_registration(tckpt_guard_of(function), &trigger,
+										  &contested))
 			ereport(ERROR,
 					(errcode(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)),
 					 errmsg("no steps table is attached"),
 					 errhint("Call tasker_checkpoint_attach() with the steps table.")));
 
+		/*
+		 * If anything changed before the lock was there, look again; what
+		 * changes now is not this table.  So this comes to an end also where
+		 * each look at a catalog counts as a change, as it does while caches
+		 * are discarded for a test.
+		 */
 		LockRelationOid(trigger.relid, lockmode);
-		if (changes == seen)
+		if (changes == seen || is_still_attached(function, &trigger, &contested))
 		{
-			if (!known || trigger.oid != current->trigger.oid)
+			seen = changes;
+			if (refresh_current(&trigger))
 			{
-				known = false;
-				refresh_current(&trigger);
-			}
-			if (changes == seen)
-			{
-				known = true;
-				confirmed_at = seen;
+				if (!contested)
+					confirmed_at = seen;
 				return current;
 			}
 		}
-
-		/* something changed while we looked */
 		UnlockRelationOid(trigger.relid, lockmode);
 	}
 }
 
+/* Whether a trigger that calls the guard is the attached table's, or a clone. */
+static bool
+find_coverage(Oid guard, Relation rel, const Trigger *trigger, bool *contested)
+{
+	TckptTrigger attached;
+
+	if (tckpt_registrations(guard, &attached, contested) != 1)
+		return false;
+	if (trigger->tgoid == attached.oid)
+		return true;
+	return trigger->tgisclone && rel->rd_rel->relispartition &&
+		list_member_oid(get_partition_ancestors(RelationGetRelid(rel)),
+						attached.relid);
+}
+
+/*
+ * For the guard, by its own OID: whether the trigger that called it counts, as
+ * that of the attached table or one of its partitions.  Not while two tables
+ * are attached: nobody knows which of them the events belong to.
+ *
+ * The table is open and locked, as for every trigger.  Costs a look into a
+ * hash table, until an invalidation has it looked up again.  Raises nothing.
+ */
+bool
+tckpt_attached_covers(Oid guard, Relation rel, const Trigger *trigger)
+{
+	static HTAB *covered = NULL;
+	static uint64 covered_at = 0;
+	static Oid	covered_guard = InvalidOid;
+	Coverage   *entry;
+	Oid			relid = RelationGetRelid(rel);
+	uint64		seen = changes;
+	bool		contested;
+	bool		result;
+
+	if (covered != NULL && (covered_at != seen || covered_guard != guard))
+	{
+		hash_destroy(covered);
+		covered = NULL;
+	}
+	if (covered == NULL)
+	{
+		HASHCTL		ctl = {
+			.keysize = sizeof(Oid), .entrysize = sizeof(Coverage),
+			.hcxt = TopMemoryContext
+		};
+
+		covered = hash_create("tasker_checkpoint tables", 16, &ctl,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		covered_at = seen;
+		covered_guard = guard;
+	}
+	entry = hash_search(covered, &relid, HASH_FIND, NULL);
+	if (entry != NULL && entry->trigger == trigger->tgoid)
+		return entry->covered;
+
+	result = find_coverage(guard, rel, trigger, &contested);
+	if (changes == seen && !contested)
+	{
+		entry = hash_search(covered, &relid, HASH_ENTER, NULL);
+		entry->trigger = trigger->tgoid;
+		entry->covered = result;
+	}
+	return result;
+}

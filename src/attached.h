@@ -11,19 +11,13 @@
 #include "access/attnum.h"
 #include "executor/spi.h"
 #include "storage/lockdefs.h"
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
+
+#include "registration.h"
 
 /* Statements kept for the table; steps.c says which */
 #define TCKPT_NSTATEMENTS 8
-
-/* The guard trigger of a table */
-typedef struct TckptTrigger
-{
-	Oid			oid;
-	NameData	name;
-	Oid			relid;
-	AttrNumber	key;
-	AttrNumber	checkpoint;
-} TckptTrigger;
 
 typedef struct TckptSteps
 {
@@ -43,6 +37,8 @@ typedef struct TckptSteps
 extern void tckpt_attached_init(void);
 extern Oid	tckpt_attached_find(Oid function);
 extern TckptSteps *tckpt_attached_open(Oid function, LOCKMODE lockmode);
+extern bool tckpt_attached_covers(Oid guard, Relation rel,
+								  const Trigger *trigger);
 extern void tckpt_attached_distrust(void);
 extern AttrNumber tckpt_column_of_type(Oid relid, const char *name, Oid type);
 

@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * registration.h
+ *	  Which trigger marks the steps table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TCKPT_REGISTRATION_H
+#define TCKPT_REGISTRATION_H
+
+#include "access/attnum.h"
+
+/* The guard trigger of a table */
+typedef struct TckptTrigger
+{
+	Oid			oid;
+	NameData	name;
+	Oid			relid;
+	AttrNumber	key;
+	AttrNumber	checkpoint;
+} TckptTrigger;
+
+extern Oid	tckpt_guard_of(Oid function);
+extern int	tckpt_registrations(Oid guard, TckptTrigger *trigger, bool *contested);
+extern bool tckpt_find_registration(Oid guard, TckptTrigger *trigger,
+									bool *contested);
+extern char *tckpt_table_name(Oid relid);
+
+#endif							/* TCKPT_REGISTRATION_H */
