@@ -7,6 +7,7 @@ PGFILEDESC = "tasker_checkpoint - checkpoints of batch workflow steps"
 OBJS = \
 	$(WIN32RES) \
 	src/archive.o \
+	src/attach.o \
 	src/attached.o \
 	src/claim.o \
 	src/control.o \

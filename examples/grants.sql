@@ -77,7 +77,7 @@ SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', p.oid::regprocedure, role)
 FROM (VALUES
     (:'worker', 'dispatch claim heartbeat yield save yield_step_event complete release'),
     (:'operator', 'dispatch pause resume cancel rewind clear reset_for_retry'),
-    (:'operator', 'attach detach doctor stats stats_reset'),
+    (:'operator', 'attach attach_table detach doctor stats stats_reset'),
     (:'operator', 'purge trim purge_events purge_archive')
 ) AS g (role, functions)
 CROSS JOIN string_to_table(functions, ' ') AS f

@@ -55,6 +55,55 @@ ALTER TABLE jobs ADD CONSTRAINT with_time UNIQUE (id, updated_at), ADD COLUMN pa
 SELECT tasker_checkpoint_attach('jobs', 'id');
 ALTER TABLE jobs DROP COLUMN parent, DROP COLUMN parent_updated_at, DROP CONSTRAINT with_time;
 
+-- the whole row, a column that is computed from the checkpoint, and one from updated_at
+CREATE INDEX whole_row ON jobs ((jobs IS NOT NULL));
+CREATE INDEX whole_predicate ON jobs (note) WHERE jobs IS NOT NULL;
+ALTER TABLE jobs ADD COLUMN at text GENERATED ALWAYS AS (checkpoint ->> 'cursor') STORED,
+	ADD COLUMN items bigint GENERATED ALWAYS AS ((checkpoint ->> 'items_processed')::bigint) STORED,
+	ADD COLUMN year double precision GENERATED ALWAYS AS (extract(year FROM updated_at AT TIME ZONE 'UTC')) STORED,
+	ADD COLUMN other text GENERATED ALWAYS AS (upper(note)) STORED;
+CREATE INDEX computed_key ON jobs (at);
+CREATE INDEX computed_include ON jobs (note) INCLUDE (items);
+CREATE INDEX computed_expression ON jobs (lower(at));
+CREATE INDEX computed_short ON jobs (md5(at));
+CREATE INDEX computed_predicate ON jobs (note) WHERE items > 10;
+CREATE INDEX computed_year ON jobs (year);
+CREATE INDEX unrelated ON jobs (other) WHERE other IS NOT NULL;
+SELECT name, detail FROM tasker_checkpoint_hot_indexes('jobs', 'checkpoint');
+ALTER TABLE jobs DROP COLUMN at, DROP COLUMN items, DROP COLUMN year, DROP COLUMN other;
+DROP INDEX whole_row, whole_predicate;
+
+-- only what has the cursor's whole text, or more, refuses a long one
+CREATE INDEX e1 ON jobs (md5(checkpoint ->> 'cursor'));
+CREATE INDEX e2 ON jobs (left(checkpoint ->> 'cursor', 2000));
+CREATE INDEX e3 ON jobs (substr(checkpoint ->> 'cursor', 1, 10));
+CREATE INDEX e4 ON jobs (hashtext(checkpoint ->> 'cursor'));
+CREATE INDEX e5 ON jobs (((checkpoint ->> 'items_processed')::bigint));
+CREATE INDEX e6 ON jobs ((checkpoint ? 'cursor'));
+CREATE INDEX e7 ON jobs (length(checkpoint::text));
+CREATE INDEX e8 ON jobs ((checkpoint ->> 'timestamp'));
+CREATE INDEX f1 ON jobs ((checkpoint -> 'cursor'));
+CREATE INDEX f2 ON jobs ((checkpoint #>> '{cursor,after}'));
+CREATE INDEX f3 ON jobs ((checkpoint -> 'cursor' ->> 'after'));
+CREATE INDEX f4 ON jobs (lower(checkpoint ->> 'cursor'));
+CREATE INDEX f5 ON jobs ((checkpoint::text));
+CREATE INDEX f6 ON jobs ((checkpoint ->> 'cursor') COLLATE "C" DESC);
+CREATE INDEX f7 ON jobs (note, (checkpoint ->> 'cursor'));
+SELECT name, detail LIKE '%refuses a cursor%' AS bounds FROM tasker_checkpoint_hot_indexes('jobs', 'checkpoint');
+DROP INDEX e1, e2, e3, e4, e5, e6, e7, e8, f1, f2, f3, f4, f5, f6, f7;
+-- whatever the column is called
+ALTER TABLE jobs RENAME COLUMN checkpoint TO "a.b (^c) é";
+CREATE INDEX e1 ON jobs (md5("a.b (^c) é" ->> 'cursor'));
+CREATE INDEX f1 ON jobs (("a.b (^c) é" ->> 'cursor'));
+SELECT name, detail LIKE '%refuses a cursor%' AS bounds FROM tasker_checkpoint_hot_indexes('jobs', 'a.b (^c) é');
+DROP INDEX e1, f1;
+ALTER TABLE jobs RENAME COLUMN "a.b (^c) é" TO "cursor";
+CREATE INDEX e1 ON jobs ((cursor ->> 'history'));
+CREATE INDEX f1 ON jobs ((cursor ->> 'cursor'));
+SELECT name, detail LIKE '%refuses a cursor%' AS bounds FROM tasker_checkpoint_hot_indexes('jobs', 'cursor');
+DROP INDEX e1, f1;
+ALTER TABLE jobs RENAME COLUMN "cursor" TO checkpoint;
+
 -- updated_at
 CREATE INDEX on_updated_at ON jobs (note, updated_at DESC);
 SELECT tasker_checkpoint_attach('jobs', 'id');
@@ -82,6 +131,11 @@ CREATE TABLE parted (id uuid PRIMARY KEY, checkpoint jsonb) PARTITION BY HASH (i
 CREATE TABLE part PARTITION OF parted FOR VALUES WITH (MODULUS 1, REMAINDER 0);
 CREATE INDEX on_parted ON parted ((checkpoint ->> 'cursor'));
 SELECT tasker_checkpoint_attach('parted', 'id');
+SET client_min_messages = error;
+SELECT tasker_checkpoint_attach('parted', 'id', create_indexes => true);
+SELECT indexes('parted');
+SELECT tasker_checkpoint_attach('parted', 'id', create_indexes => true);
+RESET client_min_messages;
 SELECT tasker_checkpoint_detach();
 
 -- none are made unless asked for; Tasker's cursor index bounds the cursor
@@ -94,6 +148,44 @@ SELECT sequence FROM tasker_checkpoint_yield(:'s1',
 	(SELECT to_jsonb(string_agg(md5(n::text), '')) FROM generate_series(1, 1000) n), 1);
 -- again: warns of its own, makes none
 SELECT tasker_checkpoint_attach('jobs', 'id', create_indexes => true);
+-- what has the name and is not that index is in the way, whatever it is
+SET client_min_messages = error;
+DELETE FROM jobs;
+ALTER INDEX idx_jobs_checkpoint_cursor RENAME TO mine;
+CREATE INDEX idx_jobs_checkpoint_cursor ON jobs ((checkpoint ->> 'cursor')) WHERE checkpoint IS NOT NULL;
+SELECT tasker_checkpoint_attach('jobs', 'id', create_indexes => true); -- fail
+DROP INDEX idx_jobs_checkpoint_cursor;
+CREATE INDEX idx_jobs_checkpoint_cursor ON jobs (left(checkpoint ->> 'cursor', 500)) WHERE note IS NULL;
+SELECT tasker_checkpoint_attach('jobs', 'id', create_indexes => true); -- fail
+DROP INDEX idx_jobs_checkpoint_cursor;
+CREATE TABLE other_jobs (LIKE jobs);
+CREATE INDEX idx_jobs_checkpoint_cursor ON other_jobs (left(checkpoint ->> 'cursor', 500)) WHERE checkpoint IS NOT NULL;
+SELECT tasker_checkpoint_attach('jobs', 'id', create_indexes => true); -- fail
+DROP TABLE other_jobs;
+CREATE SEQUENCE idx_jobs_checkpoint_cursor;
+SELECT tasker_checkpoint_attach('jobs', 'id', create_indexes => true); -- fail
+DROP SEQUENCE idx_jobs_checkpoint_cursor;
+DROP INDEX idx_jobs_checkpoint_exists;
+CREATE UNIQUE INDEX idx_jobs_checkpoint_exists ON jobs (id) WHERE checkpoint IS NOT NULL;
+SELECT tasker_checkpoint_attach('jobs', 'id', create_indexes => true); -- fail
+DROP INDEX idx_jobs_checkpoint_exists;
+CREATE INDEX idx_jobs_checkpoint_exists ON jobs (note) WHERE checkpoint IS NOT NULL;
+SELECT tasker_checkpoint_attach('jobs', 'id', create_indexes => true); -- fail
+-- neither is one that was left invalid
+DROP INDEX idx_jobs_checkpoint_exists;
+CREATE INDEX idx_jobs_checkpoint_exists ON jobs (id) WHERE checkpoint IS NOT NULL;
+RESET ROLE;
+UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'idx_jobs_checkpoint_exists'::regclass;
+SET ROLE regress_tckpt_owner;
+SELECT tasker_checkpoint_attach('jobs', 'id', create_indexes => true); -- fail
+DROP INDEX idx_jobs_checkpoint_exists;
+SELECT indexes('jobs');
+-- one that is exactly it is taken
+CREATE INDEX idx_jobs_checkpoint_exists ON jobs (id) WHERE checkpoint IS NOT NULL;
+SELECT tasker_checkpoint_attach('jobs', 'id', create_indexes => true);
+SELECT indexes('jobs');
+DROP INDEX mine;
+RESET client_min_messages;
 SELECT tasker_checkpoint_detach();
 
 -- key and column of other names

@@ -107,7 +107,9 @@ WHERE relnamespace = 'regress_tckpt'::regnamespace;
 ALTER TABLE jobs DROP COLUMN checkpoint;
 SELECT tasker_checkpoint_attach('jobs', 'k');
 
+-- the part of attach that is in PL/pgSQL is for nobody else to call
 RESET ROLE;
+SELECT tasker_checkpoint_attach_table('jobs', NULL, 'k', false); -- fail
 SET client_min_messages = error;
 DROP EXTENSION tasker_checkpoint;
 DROP FOREIGN DATA WRAPPER regress_tckpt_fdw CASCADE;

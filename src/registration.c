@@ -287,3 +287,19 @@ tckpt_find_registration(Oid guard, TckptTrigger *trigger, bool *contested)
 					 errhint("Drop the trigger of the table that is not to be attached.")));
 	}
 }
+
+/* The trigger of a table, if it is one that counts; else InvalidOid. */
+Oid
+tckpt_registration_of(Oid guard, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_candidates(guard))
+	{
+		Candidate  *candidate = lfirst(lc);
+
+		if (candidate->trigger.relid == relid)
+			return candidate->trigger.oid;
+	}
+	return InvalidOid;
+}

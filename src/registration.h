@@ -24,6 +24,7 @@ extern Oid	tckpt_guard_of(Oid function);
 extern int	tckpt_registrations(Oid guard, TckptTrigger *trigger, bool *contested);
 extern bool tckpt_find_registration(Oid guard, TckptTrigger *trigger,
 									bool *contested);
+extern Oid	tckpt_registration_of(Oid guard, Oid relid);
 extern char *tckpt_table_name(Oid relid);
 
 #endif							/* TCKPT_REGISTRATION_H */

@@ -6,24 +6,77 @@ DO $auto$
 DECLARE
     script_path text := pg_catalog.current_setting('search_path');
     client_level text := pg_catalog.current_setting('client_min_messages');
+    own_schema name;
+    candidates regclass[];
+    strangers text;
+    statements text;
     attached regclass;
     problem text;
     reason text;
     remedy text;
-    table_owner name;
+    note text;
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
-    BEGIN
-        -- exactly this function, whatever else has the name
-        EXECUTE (SELECT format('SELECT %I.tasker_checkpoint_attach(NULL::regclass, ''workflow_step_uuid''::name, false)', n.nspname)
-                 FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
-                 WHERE e.extname = 'tasker_checkpoint')
-            INTO attached;
-    EXCEPTION WHEN OTHERS THEN
-        GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT,
-            reason = PG_EXCEPTION_DETAIL, remedy = PG_EXCEPTION_HINT;
-    END;
+    -- found by its name, which anybody may have given it who can create tables:
+    -- attached unasked if its owner could do the same as who installs this
+    SELECT e.nspname, e.trusted, e.strangers, e.statements INTO own_schema, candidates, strangers, statements
+    FROM (
+        SELECT n.nspname,
+               array_agg(t.oid::regclass ORDER BY t.oid) FILTER (WHERE t.trusted) AS trusted,
+               string_agg(format('Table %s belongs to role "%s".', t.oid::regclass, t.rolname), ' ' ORDER BY t.oid)
+                   FILTER (WHERE NOT t.trusted) AS strangers,
+               string_agg(format('SELECT %I.tasker_checkpoint_attach(%L);', n.nspname, t.oid::regclass), ' or ' ORDER BY t.oid)
+                   FILTER (WHERE NOT t.trusted) AS statements
+        FROM pg_extension x
+        JOIN pg_namespace n ON n.oid = x.extnamespace
+        LEFT JOIN LATERAL (
+            SELECT c.oid, r.rolname,
+                   r.rolsuper OR r.oid = x.extowner
+                   OR r.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database()) AS trusted
+            FROM pg_class c
+            JOIN pg_namespace s ON s.oid = c.relnamespace
+            JOIN pg_roles r ON r.oid = c.relowner
+            WHERE (s.nspname = 'tasker' AND c.relname = 'workflow_steps'
+                   OR s.oid = n.oid AND c.relname = 'tasker_workflow_steps')
+            AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+        ) t ON true
+        WHERE x.extname = 'tasker_checkpoint'
+        GROUP BY n.nspname
+    ) e;
+
+    IF candidates IS NULL AND strangers IS NOT NULL THEN
+        problem := 'a table was found that is another role''s';
+        reason := concat(strangers, ' Only a table of a superuser, the extension''s owner or the database''s owner is attached by itself.');
+        remedy := concat('If that is the steps table: ', statements);
+    ELSE
+        BEGIN
+            -- exactly this function, whatever else has the name
+            EXECUTE format('SELECT %I.tasker_checkpoint_attach(steps => $1, key_column => $2, create_indexes => $3)', own_schema)
+                INTO attached
+                USING CASE WHEN cardinality(candidates) = 1 THEN candidates[1] END,
+                      'workflow_step_uuid'::name, false;
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS problem = MESSAGE_TEXT,
+                reason = PG_EXCEPTION_DETAIL, remedy = PG_EXCEPTION_HINT;
+        END;
+    END IF;
+
+    IF attached IS NULL THEN
+        note := coalesce(nullif(reason, ''), 'Nothing was changed.');
+        IF candidates IS NOT NULL AND strangers IS NOT NULL THEN
+            note := concat(note, ' ', strangers);
+        END IF;
+        IF remedy IS NULL OR remedy NOT LIKE '%tasker_checkpoint_attach(%' THEN
+            remedy := concat_ws(' ', nullif(remedy, ''), 'Then call tasker_checkpoint_attach() with the steps table.');
+        END IF;
+    ELSE
+        SELECT format('It belongs to role "%s".', pg_get_userbyid(relowner)) INTO note
+        FROM pg_class
+        WHERE oid = attached AND pg_get_userbyid(relowner) <> current_user;
+        note := nullif(concat_ws(' ', note, strangers), '');
+        remedy := format('If another is the steps table: SELECT %I.tasker_checkpoint_detach(); %s', own_schema, statements);
+    END IF;
 
     -- CREATE EXTENSION raises the level to hide its script's notices; a caller
     -- who asked for errors only still gets none
@@ -31,21 +84,13 @@ BEGIN
         PERFORM set_config('client_min_messages', 'notice', true);
     END IF;
     IF attached IS NULL THEN
-        RAISE NOTICE 'no steps table attached: %', problem
-            USING DETAIL = coalesce(nullif(reason, ''), 'Nothing was changed.'),
-            HINT = CASE WHEN remedy LIKE '%tasker_checkpoint_attach(%' THEN remedy
-                        ELSE concat_ws(' ', nullif(remedy, ''), 'Then call tasker_checkpoint_attach() with the steps table.') END;
+        RAISE NOTICE 'no steps table attached: %', problem USING DETAIL = note, HINT = remedy;
+    ELSIF strangers IS NOT NULL THEN
+        RAISE NOTICE 'steps table % attached', attached USING DETAIL = note, HINT = remedy;
+    ELSIF note IS NOT NULL THEN
+        RAISE NOTICE 'steps table % attached', attached USING DETAIL = note;
     ELSE
-        -- found by its name, which anybody may have given it who can create tables
-        SELECT pg_get_userbyid(relowner) INTO table_owner
-        FROM pg_class
-        WHERE oid = attached AND pg_get_userbyid(relowner) <> current_user;
-        IF FOUND THEN
-            RAISE NOTICE 'steps table % attached', attached
-                USING DETAIL = format('It belongs to role "%s".', table_owner);
-        ELSE
-            RAISE NOTICE 'steps table % attached', attached;
-        END IF;
+        RAISE NOTICE 'steps table % attached', attached;
     END IF;
     PERFORM set_config('client_min_messages', client_level, true);
     PERFORM set_config('search_path', script_path, true);

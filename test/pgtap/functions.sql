@@ -7,7 +7,9 @@ CREATE TEMPORARY TABLE contract (name name, arguments text, result text, languag
 INSERT INTO contract VALUES
 ('tasker_checkpoint_accumulated_results', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_attach', 'steps regclass DEFAULT NULL::regclass, key_column name DEFAULT ''workflow_step_uuid''::name, create_indexes boolean DEFAULT false',
-	'regclass', 'plpgsql', 'volatile', 'u', false, '{55000,42809,42804,42703,42P16}'),
+	'regclass', 'c', 'volatile', 'u', false, '{55000,42809,42804,42703,42P07,42P16}'),
+('tasker_checkpoint_attach_table', 'steps regclass, attached regclass, key_column name, create_indexes boolean',
+	'regclass', 'plpgsql', 'volatile', 'u', false, '{55000}'),
 ('tasker_checkpoint_cancel', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
 ('tasker_checkpoint_claim', 'worker text, lease interval DEFAULT ''00:01:00''::interval, max_steps integer DEFAULT 1, step_uuid uuid DEFAULT NULL::uuid',
 	'SETOF tasker_checkpoint_delivery', 'c', 'volatile', 'u', false, '{22004,22023,25000,55000,P0002}'),
