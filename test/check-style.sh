@@ -167,6 +167,26 @@ error_codes()
 		}'
 }
 
+# In the parts of the install script: a block leaves but pg_catalog on the
+# search_path before anything else, and so does a function that is SQL.
+install_script()
+{
+	# shellcheck disable=SC2016	# perl's variables
+	files '^src/sql/.*\.sql$' | xargs -r -d '\n' perl -0777 -ne '
+		my $where = sub { return "$ARGV:" . (1 + (substr($_, 0, $_[0]) =~ tr/\n//)) };
+		while (/^DO (\$\w*\$)(.*?)\1/msg) {
+			my ($block, $at) = ($2, $-[0]);
+			print $where->($at), ": a block that does not begin by pinning the search_path\n"
+				unless $block =~ /^BEGIN\s+PERFORM pg_catalog\.set_config\(.search_path., .pg_catalog, pg_temp., true\);/m
+				and $block !~ /:=(?! pg_catalog\.current_setting\()[^;]*;.*^BEGIN$/ms;
+		}
+		while (/^CREATE (?:FUNCTION|PROCEDURE)\b((?:(?!^CREATE ).)*?)^AS \$/msg) {
+			my ($head, $at) = ($1, $-[0]);
+			print $where->($at), ": a function that does not pin the search_path\n"
+				unless $head =~ /^SET search_path = pg_catalog, pg_temp$/m;
+		}'
+}
+
 # Relative links, and where they lead: a file or folder, and a heading of it. A
 # runbook_url is a link, too.
 links()
@@ -230,6 +250,7 @@ check "sql/ and expected/ are pairs" pairs sql sql expected
 check "isolation specs and expected are pairs" pairs test/isolation/specs spec test/isolation/expected
 check "tests don't sleep" sleeps
 check "every ereport has an errcode" error_codes
+check "the install script pins the search_path" install_script
 check "links in documents lead somewhere" links
 if command -v shellcheck >/dev/null; then
 	check "shellcheck is content" shells

@@ -66,7 +66,7 @@ BEGIN
                     ELSE format('ALTER DATABASE %I SET', current_database()) END || format(' %s = ', s.name))
     INTO conf, setter
     FROM pg_settings s
-    WHERE s.name LIKE 'tasker\_checkpoint.%'
+    WHERE starts_with(s.name, 'tasker_checkpoint.')
     OR s.name IN ('autovacuum', 'track_counts', 'default_toast_compression', 'max_worker_processes',
                   'session_replication_role', 'shared_preload_libraries');
 
@@ -497,7 +497,7 @@ BEGIN
                     SELECT DISTINCT p.parname, CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE w.name END AS grantee
                     FROM pg_parameter_acl p CROSS JOIN aclexplode(p.paracl) x
                     LEFT JOIN worker w ON w.oid = x.grantee AND NOT w.is_operator
-                    WHERE p.parname LIKE 'tasker\_checkpoint.%' AND p.parname NOT LIKE 'tasker\_checkpoint.health\_%'
+                    WHERE starts_with(p.parname, 'tasker_checkpoint.') AND NOT starts_with(p.parname, 'tasker_checkpoint.health_')
                     AND (x.grantee = 0 OR w.oid IS NOT NULL)
                 ) g;
 
@@ -544,7 +544,7 @@ BEGIN
                        format('ALTER ROLE %s%s RESET tasker_checkpoint.enforce;', d.setrole::regrole,
                               CASE d.setdatabase WHEN 0 THEN '' ELSE format(' IN DATABASE %I', current_database()) END)
                 FROM pg_db_role_setting d CROSS JOIN unnest(d.setconfig) AS s
-                WHERE s ~* '^tasker_checkpoint\.enforce=warning$' AND d.setrole <> 0
+                WHERE lower(s) = 'tasker_checkpoint.enforce=warning' AND d.setrole <> 0
                 AND d.setrole <> quote_ident(session_user)::regrole
                 AND d.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()));
 
