@@ -218,7 +218,7 @@ case ${1-} in
 esac
 
 tc_begin
-tc_need postgresql-@ postgresql-server-dev-@ 'postgresql-@-pgtap?' \
+tc_need postgresql-@ postgresql-server-dev-@ 'postgresql-@-pgtap?' 'postgresql-@-plpgsql-check?' \
 	libtap-parser-sourcehandler-pgtap-perl libipc-run-perl make gcc clang
 case $suites in
 	*server*) tc_need 'postgresql-@-repack?' ;;
