@@ -11,12 +11,16 @@ OBJS = \
 	src/attached.o \
 	src/claim.o \
 	src/control.o \
+	src/cursor_index.o \
 	src/dispatch.o \
 	src/document.o \
 	src/events.o \
+	src/findings.o \
 	src/guard.o \
 	src/guc.o \
+	src/health.o \
 	src/history.o \
+	src/holders.o \
 	src/init.o \
 	src/maintenance.o \
 	src/notifier.o \
@@ -29,7 +33,10 @@ OBJS = \
 	src/rules.o \
 	src/stats.o \
 	src/steps.o \
+	src/steps_progress.o \
+	src/survey.o \
 	src/transaction.o \
+	src/unguarded.o \
 	src/value.o \
 	src/version.o \
 	src/wakeup.o \

@@ -117,7 +117,7 @@ SELECT statement FROM tasker_checkpoint_health WHERE finding = 'long_cursor' \ge
 \set ECHO all
 \c
 \t
-SELECT * FROM tasker_checkpoint_health;
+SELECT * FROM tasker_checkpoint_health WHERE finding <> 'cancelled';
 
 -- and workers take what nobody took
 SELECT s.name, c.deliveries FROM tasker_checkpoint_claim('three', max_steps => 100) c JOIN steps s ON s.workflow_step_uuid = c.step_uuid

@@ -45,6 +45,11 @@ RESET ROLE;
 GRANT SELECT (workflow_step_uuid, checkpoint) ON tasker.workflow_steps TO regress_tckpt_reader;
 SET ROLE regress_tckpt_reader;
 SELECT * FROM tasker_checkpoint_progress; -- fail
+-- a message, and no SQL of ours around it
+\set SHOW_CONTEXT always
+SELECT * FROM tasker_checkpoint_health; -- fail
+SELECT * FROM tasker_checkpoint_progress; -- fail
+\set SHOW_CONTEXT never
 RESET ROLE;
 
 -- what else may be read is shown

@@ -226,6 +226,13 @@ open_events(Oid function, LOCKMODE lockmode)
 	return tckpt_own_open(function, &events_table, lockmode);
 }
 
+/* The table itself, whose first column is the step. */
+Relation
+tckpt_event_table(Oid function, LOCKMODE lockmode)
+{
+	return open_events(function, lockmode);
+}
+
 /* A step whose directive is unknown is held back, until it is resumed. */
 static TckptDirective
 read_directive(Datum value, bool isnull)

@@ -11,6 +11,8 @@
 
 #include "datatype/timestamp.h"
 #include "storage/itemptr.h"
+#include "storage/lockdefs.h"
+#include "utils/relcache.h"
 #include "utils/uuid.h"
 
 /* Bytes of a worker's name */
@@ -84,6 +86,7 @@ extern bool tckpt_event_update(Oid function, TckptEvent *event);
 extern void tckpt_event_delete(Oid function, const TckptEvent *event);
 extern int64 tckpt_event_delete_all(Oid function);
 
+extern Relation tckpt_event_table(Oid function, LOCKMODE lockmode);
 extern TckptEventScan *tckpt_event_scan_claimable(Oid function,
 												  TimestampTz now);
 extern TckptEventScan *tckpt_event_scan_steps(Oid function,

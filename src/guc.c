@@ -44,14 +44,14 @@ char	   *tckpt_notify_channel = NULL;
 bool		tckpt_archive_history = false;
 int			tckpt_max_notifiers = 2;
 
-/* What tasker_checkpoint_health() shows, which reads them by their names */
-static int	health_stale = 15 * SECS_PER_MINUTE;
-static int	health_stalled = 5;
-static int	health_expired = 5 * SECS_PER_MINUTE;
-static int	health_unclaimed = 5 * SECS_PER_MINUTE;
-static int	health_paused = SECS_PER_DAY;
-static int	health_near_limit = 80;
-static int	health_long_cursor = 2 * 1024;
+/* What tasker_checkpoint_health() shows */
+int			tckpt_health_stale = 15 * SECS_PER_MINUTE;
+int			tckpt_health_stalled = 5;
+int			tckpt_health_expired = 5 * SECS_PER_MINUTE;
+int			tckpt_health_unclaimed = 5 * SECS_PER_MINUTE;
+int			tckpt_health_paused = SECS_PER_DAY;
+int			tckpt_health_near_limit = 80;
+int			tckpt_health_long_cursor = 2 * 1024;
 
 static const struct config_enum_entry enforce_options[] = {
 	{"warning", TCKPT_ENFORCE_WARNING, false},
@@ -107,25 +107,25 @@ define_thresholds(void)
 {
 	define_threshold("tasker_checkpoint.health_stale",
 					 "Time without checkpoint and heartbeat after which a step that somebody has is stale.",
-					 &health_stale, PG_INT32_MAX, GUC_UNIT_S);
+					 &tckpt_health_stale, PG_INT32_MAX, GUC_UNIT_S);
 	define_threshold("tasker_checkpoint.health_stalled",
 					 "Checkpoints in a row with the same cursor and items that make a step stalled.",
-					 &health_stalled, MAX_ENTRIES, 0);
+					 &tckpt_health_stalled, MAX_ENTRIES, 0);
 	define_threshold("tasker_checkpoint.health_expired",
 					 "Time after which a lease that has run out, and that nobody has taken over, is shown.",
-					 &health_expired, PG_INT32_MAX, GUC_UNIT_S);
+					 &tckpt_health_expired, PG_INT32_MAX, GUC_UNIT_S);
 	define_threshold("tasker_checkpoint.health_unclaimed",
 					 "Time after which an event that can be claimed, and that nobody claims, is shown.",
-					 &health_unclaimed, PG_INT32_MAX, GUC_UNIT_S);
+					 &tckpt_health_unclaimed, PG_INT32_MAX, GUC_UNIT_S);
 	define_threshold("tasker_checkpoint.health_paused",
 					 "Time after which a paused step is shown.",
-					 &health_paused, PG_INT32_MAX, GUC_UNIT_S);
+					 &tckpt_health_paused, PG_INT32_MAX, GUC_UNIT_S);
 	define_threshold("tasker_checkpoint.health_near_limit",
 					 "Percent of a limit from which on a cursor or results are near it.",
-					 &health_near_limit, 100, 0);
+					 &tckpt_health_near_limit, 100, 0);
 	define_threshold("tasker_checkpoint.health_long_cursor",
 					 "Size from which on a cursor is shown as long.",
-					 &health_long_cursor, MAX_SIZE, GUC_UNIT_BYTE);
+					 &tckpt_health_long_cursor, MAX_SIZE, GUC_UNIT_BYTE);
 }
 
 void

@@ -15,7 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "document.h"
+#include "progress.h"
 #include "read.h"
 #include "tasker_checkpoint.h"
 
@@ -110,8 +110,8 @@ recent_rate(const TckptHistory *history)
 }
 
 /* An estimate has no more than six digits that say something. */
-static Datum
-rate_to_numeric(double rate)
+Datum
+tckpt_rate_to_numeric(double rate)
 {
 	char		digits[64];
 
@@ -141,6 +141,20 @@ given_total(const TckptDocument *doc, int64 *total)
 	return tckpt_value_to_count(&number, total);
 }
 
+/* The figures of a document and its history. */
+void
+tckpt_figures_read(const TckptDocument *doc, const TckptHistory *history,
+				   TckptFigures *figures)
+{
+	memset(figures, 0, sizeof(*figures));
+	figures->items = tckpt_stored_items(doc);
+	figures->has_total = given_total(doc, &figures->total);
+	figures->rate = recent_rate(history);
+	figures->has_time = tckpt_value_to_timestamp(&doc->timestamp,
+												 &figures->checkpointed_at);
+	figures->sequence = history->sequence;
+}
+
 PG_FUNCTION_INFO_V1(tasker_checkpoint_figures);
 /* The figures of a document; without one those of a step at its beginning. */
 Datum
@@ -149,9 +163,7 @@ tasker_checkpoint_figures(PG_FUNCTION_ARGS)
 	TupleDesc	tupdesc;
 	TckptDocument doc = {0};
 	TckptHistory history;
-	TimestampTz checkpointed_at = 0;
-	int64		total = 0;
-	double		rate;
+	TckptFigures figures;
 	Datum		values[FIGURES_COLUMNS] = {0};
 	bool		nulls[FIGURES_COLUMNS] = {false};
 
@@ -161,16 +173,16 @@ tasker_checkpoint_figures(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(0))
 		(void) tckpt_document_read(PG_GETARG_JSONB_P(0), &doc);
 	tckpt_history_read(&doc, &history);
-	rate = recent_rate(&history);
+	tckpt_figures_read(&doc, &history, &figures);
 
-	values[0] = Int64GetDatum(tckpt_stored_items(&doc));
-	nulls[1] = !given_total(&doc, &total);
-	values[1] = Int64GetDatum(total);
-	nulls[2] = rate <= 0;
+	values[0] = Int64GetDatum(figures.items);
+	nulls[1] = !figures.has_total;
+	values[1] = Int64GetDatum(figures.total);
+	nulls[2] = figures.rate <= 0;
 	if (!nulls[2])
-		values[2] = rate_to_numeric(rate);
-	nulls[3] = !tckpt_value_to_timestamp(&doc.timestamp, &checkpointed_at);
-	values[3] = TimestampTzGetDatum(checkpointed_at);
-	values[4] = Int64GetDatum(history.sequence);
+		values[2] = tckpt_rate_to_numeric(figures.rate);
+	nulls[3] = !figures.has_time;
+	values[3] = TimestampTzGetDatum(figures.checkpointed_at);
+	values[4] = Int64GetDatum(figures.sequence);
 	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
 }
