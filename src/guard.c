@@ -25,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "archive.h"
+#include "attached.h"
 #include "dispatch.h"
 #include "guard.h"
 #include "guc.h"
@@ -45,6 +46,7 @@ typedef struct Write
 	Oid			guard;			/* the trigger's function */
 	Relation	rel;
 	TupleDesc	tupdesc;
+	const Trigger *trigger;
 	int			attno;			/* of the checkpoint */
 	const pg_uuid_t *step;		/* NULL if the row has no key yet */
 	HeapTuple	old;			/* NULL for an INSERT */
@@ -81,6 +83,16 @@ tckpt_guard_expect(TckptCall *call)
 	return previous;
 }
 
+/*
+ * Whether events and archive are those of this table.  On another the trigger
+ * was made by hand: it composes, and leaves both alone.
+ */
+static bool
+is_attached(const Write *write)
+{
+	return tckpt_attached_covers(write->guard, write->rel, write->trigger);
+}
+
 /* The announced call, if this row's UPDATE is the one that it announced. */
 static TckptCall *
 matching_call(const Write *write)
@@ -88,18 +100,11 @@ matching_call(const Write *write)
 	if (current_call == NULL || current_call->guarded || write->step == NULL)
 		return NULL;
 	if (RelationGetRelid(write->rel) != current_call->relid &&
-		!write->rel->rd_rel->relispartition)
+		!(write->rel->rd_rel->relispartition && is_attached(write)))
 		return NULL;
 	if (!tckpt_same_uuid(write->step, &current_call->step))
 		return NULL;
 	return current_call;
-}
-
-/* Whether events and archive are those of this table. */
-static bool
-is_attached(const Write *write)
-{
-	return true;
 }
 
 /* A step that is dispatched keeps its key. */
@@ -658,6 +663,7 @@ tasker_checkpoint_guard(PG_FUNCTION_ARGS)
 	check_protocol(fcinfo);
 
 	trigger = trigdata->tg_trigger;
+	write.trigger = trigger;
 	write.rel = trigdata->tg_relation;
 	write.tupdesc = RelationGetDescr(write.rel);
 	write.attno = trigger->tgattr[1];
