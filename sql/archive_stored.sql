@@ -29,7 +29,7 @@ SELECT * FROM trail;
 SELECT sequence FROM tasker_checkpoint_save(:'s1', '5', 5);
 SELECT sequence FROM tasker_checkpoint_save(:'s1', '6', 6);
 SELECT * FROM trail;
-SELECT count(*) FROM tasker_checkpoint_archive WHERE entries::text LIKE '%99%';
+SELECT count(*) FROM tasker_checkpoint_archive WHERE entries::text LIKE '%"cursor": 99%';
 -- an upsert that is stored
 INSERT INTO steps VALUES (:'s1', 'one', '{"cursor": 7, "items_processed": 7}') ON CONFLICT (workflow_step_uuid) DO UPDATE SET checkpoint = excluded.checkpoint;
 SELECT sequence FROM tasker_checkpoint_save(:'s1', '8', 8);
