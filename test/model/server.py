@@ -1,0 +1,659 @@
+"""The real server beside the model: each statement goes to both.
+
+What is compared: rows returned, SQLSTATEs, warnings, whether a statement
+waits and for whom, the tables as a transaction sees them after each of its
+statements, and, when one has ended, as all see them, with the notifications.
+"""
+
+import json
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+from psycopg.adapt import Loader
+
+from operations import (
+    F, KEY, MODEL, NO_EVENT, SQL, TABLE, Skip, json_sql, quote,
+    resume_columns, where,
+)  # fmt: skip
+from world import (
+    ABSENT, Blocked, Event, SqlError, Step, Tx, Unknown, World, dump, ident,
+    moment, sequence,
+)  # fmt: skip
+
+SCHEMA = f"""
+CREATE SCHEMA tasker;
+CREATE TABLE {TABLE} (
+    {KEY} uuid PRIMARY KEY,
+    in_process boolean NOT NULL DEFAULT false,
+    processed boolean NOT NULL DEFAULT false,
+    processed_at timestamp,
+    results jsonb,
+    backoff_request_seconds integer,
+    note integer NOT NULL DEFAULT 0,
+    updated_at timestamp NOT NULL DEFAULT now(),
+    checkpoint jsonb
+);
+CREATE TABLE work (n integer);
+CREATE EXTENSION tasker_checkpoint;
+"""
+
+STATE = f"""
+SELECT (SELECT jsonb_object_agg({KEY}, to_jsonb(t) - '{KEY}' || jsonb_build_object(
+            'null', checkpoint IS NULL,
+            'load', (SELECT to_jsonb(l) FROM {F}load({KEY}) l),
+            'history', (SELECT jsonb_agg(to_jsonb(h) ORDER BY n)
+                        FROM {F}history({KEY}) WITH ORDINALITY
+                        h (generation, sequence, cursor, items, at, results,
+                           archived, cleared_at, cleared_by, n))))
+        FROM {TABLE} t),
+       (SELECT jsonb_object_agg(step_uuid, to_jsonb(e) || jsonb_build_object(
+            'alive', coalesce(lease_until > clock_timestamp(), false),
+            'delayed', worker IS NULL AND available_at > clock_timestamp()))
+        FROM {F}events e)
+"""
+
+CLEAN = f"""
+DELETE FROM {F}events; DELETE FROM {F}archive; DELETE FROM {TABLE}; DELETE FROM work;
+"""
+
+DEFAULTS: dict[str, Any] = {
+    "history_limit": 10, "history_size": 65536, "cursor_limit": 65536,
+    "results_limit": 1048576, "results_warning": 262144, "enforce": "error",
+    "require_monotonic_items": "functions", "require_claim": False,
+    "max_deliveries": 20, "archive_history": False, "notify": True,
+}  # fmt: skip
+
+LEASES = {"1 hour": "01:00:00", "1 microsecond": "00:00:00.000001"}
+PATIENCE = 3
+
+
+class Mismatch(Exception):
+    """The server does otherwise than the model."""
+
+
+class JsonLoader(Loader):
+    """Keeps 1 and 1.0 apart, and a JSON null from SQL's."""
+
+    def load(self, data: Any) -> Any:
+        return ("json", loads(bytes(data)))
+
+
+def loads(text: Any) -> Any:
+    return json.loads(text, parse_float=Decimal)
+
+
+def match(expected: Any, actual: Any, what: str) -> None:
+    """Compare, and learn what the server has chosen."""
+    if isinstance(expected, Unknown):
+        if expected.value is None:
+            problem = "there is none" if actual is None else expected.check(actual)
+            if problem:
+                raise Mismatch(f"{what}: {problem}")
+            expected.value = actual
+        elif expected.value != actual:
+            raise Mismatch(f"{what}: {actual}, not {expected.value}")
+    elif isinstance(expected, dict) and isinstance(actual, dict):
+        if expected.keys() != actual.keys():
+            raise Mismatch(f"{what}: {dump(actual)}, not {dump(expected)}")
+        for key, value in expected.items():
+            match(value, actual[key], f"{what}.{key}")
+    elif isinstance(expected, list | tuple) and isinstance(actual, list | tuple):
+        if len(expected) != len(actual):
+            raise Mismatch(f"{what}: {actual}, not {expected}")
+        for i, (one, other) in enumerate(zip(expected, actual, strict=True)):
+            match(one, other, f"{what}[{i}]")
+    elif type(expected) is not type(actual) or (
+        str(expected) != str(actual) if isinstance(expected, Decimal) else expected != actual
+    ):
+        raise Mismatch(f"{what}: {short(actual)}, not {short(expected)}")
+
+
+def short(value: Any) -> str:
+    return repr(value)[:200]
+
+
+class Session:
+    """A connection, whose statements run in a thread of its own."""
+
+    def __init__(self, name: str, conninfo: str) -> None:
+        self.name = name
+        self.connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
+        self.connection.adapters.register_loader("jsonb", JsonLoader)
+        self.connection.adapters.register_loader("uuid", psycopg.types.string.TextLoader)
+        self.pid = self.connection.info.backend_pid
+        self.thread = ThreadPoolExecutor(1)
+        self.warnings: list[str] = []
+        self.connection.add_notice_handler(self.notice)
+        self.tx: Tx | None = None
+        self.running: Future[Any] | None = None
+
+    def notice(self, diagnostic: Any) -> None:
+        if diagnostic.severity_nonlocalized == "WARNING":
+            self.warnings.append(diagnostic.sqlstate)
+
+    def send(self, sql: str) -> Future[Any]:
+        self.warnings = []
+        self.running = self.thread.submit(self.execute, sql)
+        return self.running
+
+    def reset(self) -> None:
+        """End what runs, and the transaction."""
+        while self.running and not self.running.done():
+            self.connection.cancel()
+            threading.Event().wait(0.01)
+        self.send("ROLLBACK").result(PATIENCE)
+        self.tx = None
+
+    def execute(self, sql: str) -> Any:
+        """Rows, or how many; the SQLSTATE of an error."""
+        try:
+            cursor = self.connection.execute(sql)
+        except psycopg.Error as error:
+            if error.sqlstate is None:
+                raise
+            return error
+        if cursor.description is None:
+            return cursor.rowcount
+        json_columns = [c.type_code == 3802 for c in cursor.description]
+        return [
+            tuple(
+                (ABSENT if v is None else v[1]) if is_json else v
+                for v, is_json in zip(row, json_columns, strict=True)
+            )
+            for row in cursor
+        ]
+
+
+class Pending:
+    """A statement that waits."""
+
+    def __init__(
+        self, session: Session, tx: Tx, model: Any, future: Future[Any],
+        holder: Tx, since: datetime,
+    ) -> None:  # fmt: skip
+        self.session = session
+        self.tx = tx
+        self.model = model
+        self.future = future
+        self.holder = holder
+        self.since = since
+
+
+class Run:
+    """One sequence of operations, from an empty database on."""
+
+    def __init__(self, server: "Server", settings: dict[str, Any]) -> None:
+        self.server = server
+        self.observer = server.observer
+        self.world = World(server.size)
+        self.world.settings = {**DEFAULTS, **settings}
+        self.pending: Pending | None = None
+        self.script: list[tuple[str, str]] = []
+        self.ids: dict[str, list[str]] = {}
+        self.variables: dict[str, str] = {}
+        self.expected_notes: list[str] = []
+        self.copies: list[tuple[str, Step]] = []
+        self.written: list[tuple[str, Any]] = []
+        self.calls: dict[str, int] = {}
+        self.current = ""
+        self.configure()
+        self.observer.connection.execute(CLEAN)
+        server.notifications.clear()
+
+    def configure(self) -> None:
+        """Give the sessions their settings."""
+        sets = "".join(
+            f"SET tasker_checkpoint.{k} = {quote(str(v))}; "
+            for k, v in self.world.settings.items()
+        )
+        for session in self.server.sessions.values():
+            session.connection.execute(sets)
+
+    # Operations
+
+    def perform(self, name: str, operation: str, *args: Any) -> None:
+        """Do an operation in a session.  Raises Mismatch."""
+        self.current = operation
+        session = self.server.sessions[name]
+        if self.pending and self.pending.session is session:
+            return
+        if operation in (
+            "begin",
+            "commit",
+            "rollback",
+            "savepoint",
+            "rollback_to",
+            "release_savepoint",
+        ):
+            self.control(session, operation, *args)
+            return
+        if operation == "copy":
+            self.copy(session, *args)
+            return
+        if operation == "repeat":
+            if not self.written:
+                return
+            operation, args = self.written[-1 - args[0] % len(self.written)]
+        resolved = self.resolve(args)
+        if resolved is None or (
+            operation == "release" and resolved[2] and not self.server.interrupted
+        ):
+            return
+        if operation in ("yield_", "save", "step_event"):
+            self.written.append((operation, resolved))
+        self.statement(
+            session,
+            SQL[operation](*resolved),
+            lambda w, tx: MODEL[operation](w, tx, *resolved),
+            operation,
+        )
+
+    def resolve(self, args: Any) -> Any:
+        """Put in what is known only now; None if there is none."""
+        resolved = []
+        for arg in args:
+            if isinstance(arg, tuple) and arg[0] == "event":
+                known = self.ids.get(arg[1], [])
+                arg = known[-arg[2]] if len(known) >= arg[2] else NO_EVENT
+            elif isinstance(arg, tuple) and arg[0] == "copy":
+                if not self.copies:
+                    return None
+                step, arg = self.copies[-1 - arg[1] % len(self.copies)]
+                resolved.append(step)
+            resolved.append(arg)
+        return resolved
+
+    def copy(self, session: Session, s: str) -> None:
+        """Keep a row as the session sees it."""
+        tx = session.tx
+        if (tx and (tx.failed or tx.isolation == "SERIALIZABLE")) or self.pending:
+            return
+        row = self.state(session)[0].get(s)
+        if row is not None:
+            doc = ABSENT if row["null"] else row["checkpoint"]
+            self.copies.append((s, Step(doc, row["processed"], note=row["note"])))
+            variable = f"c{len(self.copies)}"
+            self.note(session, f"SELECT checkpoint AS {variable} FROM {TABLE} {where(s)} \\gset")
+            self.variables[json_sql(doc)] = f":'{variable}'::jsonb"
+
+    def control(self, session: Session, operation: str, argument: Any = None) -> None:
+        tx, world = session.tx, self.world
+        if (operation == "begin") != (tx is None):
+            return
+        if operation == "begin":
+            session.tx = world.begin(session.name, argument)
+            self.plain(session, f"BEGIN ISOLATION LEVEL {argument}")
+            return
+        assert tx is not None
+        known = [n for n, _ in tx.saves]
+        if operation in ("commit", "rollback"):
+            error = self.plain(session, operation.upper(), serializable=tx)
+            self.end(session, tx, operation == "commit" and error is None)
+            session.tx = None
+            self.after_end()
+        elif operation == "savepoint" and not tx.failed:
+            tx.saves.append((argument, tx.state()))
+            self.plain(session, f"SAVEPOINT {argument}")
+        elif operation == "rollback_to" and argument in known:
+            while tx.saves[-1][0] != argument:
+                tx.saves.pop()
+            tx.restore(tx.saves[-1][1])
+            tx.failed = False
+            self.plain(session, f"ROLLBACK TO {argument}")
+            self.resume()
+        elif operation == "release_savepoint" and argument in known and not tx.failed:
+            while tx.saves.pop()[0] != argument:
+                pass
+            self.plain(session, f"RELEASE {argument}")
+
+    def plain(self, session: Session, sql: str, serializable: Tx | None = None) -> Any:
+        self.note(session, sql)
+        result = session.send(sql).result(PATIENCE)
+        if isinstance(result, psycopg.Error):
+            if (
+                serializable
+                and serializable.isolation == "SERIALIZABLE"
+                and result.sqlstate == "40001"
+            ):
+                return result
+            raise Mismatch(f"{sql}: {result.sqlstate} {result}")
+        return None
+
+    def statement(self, session: Session, sql: str, model: Any, operation: str) -> None:
+        world = self.world
+        tx = session.tx or world.begin(session.name)
+        before = (tx.state(), tx.saves, tx.failed, tx.snapshot, tx.stale_warned)
+        world.window = (
+            datetime.now(UTC) - timedelta(milliseconds=2),
+            datetime.now(UTC) + timedelta(hours=1),
+        )
+        expected: Any = None
+        try:
+            expected = world.run(tx, model)
+        except SqlError as error:
+            expected = error
+        except (Skip, Blocked) as reason:
+            if isinstance(reason, Skip) or self.pending:
+                (
+                    (tx.writes, tx.locks, tx.notes, tx.wrote, _),
+                    tx.saves,
+                    tx.failed,
+                    tx.snapshot,
+                    tx.stale_warned,
+                ) = before
+                tx.waits_for = None
+                if session.tx is None:
+                    world.transactions.remove(tx)
+                return
+            self.note(session, sql + "  -- waits")
+            future = session.send(sql)
+            self.pending = Pending(session, tx, model, future, reason.holder, world.window[0])
+            self.calls["waits"] = self.calls.get("waits", 0) + 1
+            self.await_wait()
+            return
+        self.calls[operation] = self.calls.get(operation, 0) + 1
+        self.note(session, sql)
+        deadlock = isinstance(expected, SqlError) and "40P01" in expected.codes
+        if deadlock:
+            # only now, so that this one is its victim
+            session.connection.execute("SET deadlock_timeout = '10ms'")
+        future = session.send(sql)
+        try:
+            actual = future.result(PATIENCE)
+        except TimeoutError:
+            raise Mismatch(f"it waits for {self.blockers(session)}") from None
+        if deadlock and session.tx is None:
+            session.connection.execute("SET deadlock_timeout = '1h'")
+        self.conclude(session, tx, expected, actual, sql)
+
+    def conclude(self, session: Session, tx: Tx, expected: Any, actual: Any, sql: str) -> None:
+        """Compare what came of a statement."""
+        self.world.window = (self.world.window[0], datetime.now(UTC) + timedelta(milliseconds=2))
+        error = actual.sqlstate if isinstance(actual, psycopg.Error) else None
+        if error == "40001" and tx.isolation == "SERIALIZABLE":
+            if not isinstance(expected, SqlError):
+                self.world.fail(tx)
+            expected = SqlError("40001")
+        if error:
+            if not isinstance(expected, SqlError):
+                raise Mismatch(f"{error} ({actual.diag.message_primary}), not {short(expected)}")
+            if error not in expected.codes:
+                raise Mismatch(f"{error} ({actual.diag.message_primary}), not {expected}")
+        elif isinstance(expected, SqlError):
+            raise Mismatch(f"{short(actual)}, not {expected}")
+        else:
+            rows = expected
+            if isinstance(rows, list) and not self.server.replayed and rows and len(rows[0]) == 4:
+                rows = [row[:3] for row in rows]
+            match(rows, actual, "result")
+            warnings = sorted("01000" if w == "stale" else w for w in tx.warnings)
+            if warnings != sorted(session.warnings):
+                raise Mismatch(f"warnings {session.warnings}, not {tx.warnings}")
+        if tx is session.tx:
+            if not tx.failed and tx.isolation != "SERIALIZABLE":
+                self.compare(session, tx)
+            if error:
+                self.resume()
+        else:
+            self.end(session, tx, error is None)
+            self.after_end()
+
+    def end(self, session: Session, tx: Tx, commit: bool) -> None:
+        notes = self.world.end(tx, commit)
+        self.expected_notes = sorted(
+            json.dumps({"step_uuid": s, "sequence": n}, separators=(",", ":")) for s, n in notes
+        )
+
+    def after_end(self) -> None:
+        """When a transaction has ended: look at it from outside, go on."""
+        notes = self.expected_notes
+        if self.pending and self.pending.holder not in self.world.transactions:
+            # it may be done before we look
+            self.resume(notes)
+            return
+        self.outside(notes)
+
+    def outside(self, notes: list[str]) -> None:
+        self.compare(self.observer, None)
+        actual = sorted(
+            json.dumps(
+                {k: v for k, v in json.loads(n).items() if k != "queue"}, separators=(",", ":")
+            )
+            for n in self.server.notifications
+        )
+        self.server.notifications.clear()
+        if actual != sorted(notes):
+            raise Mismatch(f"notifications {actual}, not {sorted(notes)}")
+
+    # Waiting
+
+    def blockers(self, session: Session) -> list[int]:
+        rows = self.observer.execute(f"SELECT pg_blocking_pids({session.pid})")
+        return list(rows[0][0])
+
+    def await_wait(self) -> None:
+        """Until the server, too, waits for whom the model says."""
+        pending = self.pending
+        assert pending is not None
+        holder = self.server.sessions[pending.holder.name].pid
+        deadline = datetime.now(UTC) + timedelta(seconds=PATIENCE)
+        while holder not in self.blockers(pending.session):
+            if pending.future.done():
+                raise Mismatch(f"it does not wait: {short(pending.future.result())}")
+            if datetime.now(UTC) > deadline:
+                raise Mismatch(f"it waits for {self.blockers(pending.session)}, not {holder}")
+            threading.Event().wait(0.001)
+
+    def resume(self, notes: list[str] | None = None) -> None:
+        """Go on with what has waited, if it can."""
+        pending = self.pending
+        if pending is None:
+            if notes is not None:
+                self.outside(notes)
+            return
+        world, tx = self.world, pending.tx
+        world.window = (pending.since, datetime.now(UTC) + timedelta(hours=1))
+        try:
+            expected = world.run(tx, pending.model)
+        except SqlError as error:
+            expected = error
+        except Skip:
+            raise SkipRun from None
+        except Blocked as blocked:
+            still = blocked.holder is pending.holder
+            pending.holder = blocked.holder
+            if not still:
+                self.await_wait()
+            if notes is not None:
+                self.outside(notes)
+            return
+        self.pending = None
+        self.note(pending.session, "-- goes on")
+        try:
+            actual = pending.future.result(PATIENCE)
+        except TimeoutError:
+            raise Mismatch(f"it still waits for {self.blockers(pending.session)}") from None
+        session = pending.session
+        if tx is session.tx or not notes:
+            self.conclude(session, tx, expected, actual, "")
+            if notes is not None and tx is session.tx:
+                self.outside(notes)
+            return
+        # both have ended: what is notified is told together
+        extra = notes
+        end = self.end
+
+        def both(session: Session, tx: Tx, commit: bool) -> None:
+            end(session, tx, commit)
+            self.expected_notes = sorted([*self.expected_notes, *extra])
+
+        self.end = both  # type: ignore[method-assign]
+        try:
+            self.conclude(session, tx, expected, actual, "")
+        finally:
+            self.end = end  # type: ignore[method-assign]
+
+    # Comparing
+
+    def state(self, session: Session) -> Any:
+        row = session.send(STATE).result(PATIENCE)
+        if isinstance(row, psycopg.Error):
+            raise Mismatch(f"looking: {row.sqlstate} {row}")
+        return tuple({} if v is ABSENT else v for v in row[0])
+
+    def compare(self, session: Session, tx: Tx | None) -> None:
+        """Compare the tables as a transaction, or everybody, sees them."""
+        world = self.world
+        keys = {**world.committed, **(tx.writes if tx else {})}
+
+        def view(key: Any) -> Any:
+            return world.view(tx, key) if tx else world.committed.get(key)
+
+        steps, events = self.state(session)
+        for kind in ("step", "event"):
+            expected = {k[1] for k in keys if k[0] == kind and view(k) is not None}
+            actual = set(steps if kind == "step" else events)
+            if expected != actual:
+                raise Mismatch(f"{kind}s {sorted(actual)}, not {sorted(expected)}")
+        for s, actual in steps.items():
+            compare_step(view(("step", s)), actual, s[-2:])
+            compare_history(
+                view(("step", s)),
+                view(("trail", s)) or (),
+                actual["history"],
+                s[-2:],
+                bool(world.settings["archive_history"]),
+            )
+        for s, actual in events.items():
+            event = view(("event", s))
+            compare_event(event, actual, s[-2:])
+            known = self.ids.setdefault(s, [])
+            if event.id is not None and ident(event.id) not in known:
+                known.append(ident(event.id))
+                variable = f"e{sum(map(len, self.ids.values()))}"
+                self.note(
+                    session,
+                    f"SELECT event_id AS {variable} FROM {F}events "
+                    f"WHERE step_uuid = {quote(s)} \\gset",
+                )
+                self.variables[quote(ident(event.id))] = f":'{variable}'"
+
+    def note(self, session: Session, sql: str) -> None:
+        """Add a line to what a human can run."""
+        for literal, variable in self.variables.items():
+            if len(literal) > 20:
+                sql = sql.replace(literal, variable)
+        self.script.append((session.name, sql))
+
+    def close(self) -> None:
+        """Leave the sessions as they were found."""
+        for session in self.server.sessions.values():
+            session.reset()
+
+
+class SkipRun(Exception):
+    """The rest of the sequence can't be told."""
+
+
+def compare_step(row: Step, actual: Any, s: str) -> None:
+    match(row.doc, actual["checkpoint"], f"step {s}: checkpoint")
+    match(row.doc is None, actual["null"], f"step {s}: checkpoint IS NULL")
+    match(row.processed, actual["processed"], f"step {s}: processed")
+    match(row.in_process, actual["in_process"], f"step {s}: in_process")
+    match(row.results, actual["results"], f"step {s}: results")
+    match(row.note, actual["note"], f"step {s}: note")
+    match(row.updated, actual["updated_at"], f"step {s}: updated_at")
+    load = actual["load"]
+    has, cursor, items, results = resume_columns(row.doc)
+    match(
+        (has, None if cursor is ABSENT else cursor, items,
+         None if results is ABSENT else results, sequence(row.doc)),
+        (load["has_checkpoint"], load["cursor"], load["items_processed"],
+         load["accumulated_results"], load["sequence"]),
+        f"step {s}: load",
+    )  # fmt: skip
+    if row.doc is not None and moment(row.doc.get("timestamp")) is not None:
+        if moment(row.doc["timestamp"]) != moment(load["checkpointed_at"]):
+            raise Mismatch(f"step {s}: loaded time {load['checkpointed_at']}")
+
+
+def compare_history(row: Step, trail: Any, actual: Any, s: str, archive: bool) -> None:
+    """The trail by generation; their numbers may begin anywhere."""
+    expected = []
+    generations = trail if archive else trail[-1:] if row.doc is not None else ()
+    for known, cleared, results in generations:
+        for number, entry in known:
+            expected.append([
+                number, entry.get("cursor"), entry.get("items_processed"), cleared,
+            ])  # fmt: skip
+        if expected and known:
+            expected[-1].append(results if cleared else (row.doc or {}).get("accumulated_results"))
+    found = [
+        [h["sequence"], h["cursor"], h["items"], h["cleared_at"] is not None] for h in actual or []
+    ]
+    for h, one, other in zip(actual or [], expected, found, strict=False):
+        if len(one) == 5:
+            other.append(h["results"])
+    match(expected, found, f"step {s}: history()")
+
+
+def compare_event(event: Event, actual: Any, s: str) -> None:
+    what = f"event of {s}"
+    expected = {
+        "event_id": event.id,
+        "directive": event.directive,
+        "worker": event.worker,
+        "lease": LEASES.get(event.lease or ""),
+        "alive": event.alive,
+        "delayed": event.delayed if event.id is not None else actual["delayed"],
+        "deliveries": event.deliveries,
+        "parked": event.parked,
+        "sequence": event.sequence,
+        "continuation_id": event.continuation if event.yielded else None,
+        "yield_event_id": event.yielded.event if event.yielded else None,
+        "yield_sequence": event.yielded.sequence if event.yielded else None,
+        "save_event_id": event.saved.event if event.saved else None,
+        "save_sequence": event.saved.sequence if event.saved else None,
+    }
+    for key, value in expected.items():
+        match(value, actual[key], f"{what}: {key}")
+
+
+class Server:
+    """A database of our own on a running server, with some sessions."""
+
+    def __init__(self, names: str = "ABC", database: str = "model") -> None:
+        with psycopg.connect("dbname=postgres", autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {database}")
+            connection.execute(f"CREATE DATABASE {database}")
+        conninfo = (
+            f"dbname={database} options='-c deadlock_timeout=1h -c client_min_messages=warning'"
+        )
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute(SCHEMA)
+        self.observer = Session("observer", conninfo)
+        self.notifications: list[str] = []
+        self.observer.connection.add_notify_handler(lambda n: self.notifications.append(n.payload))
+        self.observer.connection.execute("LISTEN tasker_checkpoint")
+        self.sessions = {name: Session(name, conninfo) for name in names}
+        self.sizes: dict[str, int] = {}
+        self.replayed = self.has(f"SELECT replayed FROM {F}save(NULL, NULL, NULL)")
+        self.interrupted = self.has(f"SELECT {F}release(NULL, interrupted => true)")
+
+    def has(self, sql: str) -> bool:
+        result = self.observer.execute(sql)
+        return not (isinstance(result, psycopg.Error) and result.sqlstate in ("42703", "42883"))
+
+    def size(self, value: Any) -> int:
+        """What a value takes as a jsonb of its own: core's word."""
+        text = dump(value)
+        if text not in self.sizes:
+            if len(self.sizes) > 100000:
+                self.sizes.clear()
+            rows = self.observer.execute(f"SELECT pg_column_size({quote(text)}::jsonb)")
+            self.sizes[text] = rows[0][0]
+        return self.sizes[text]
