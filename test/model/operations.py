@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from world import (
-    ABSENT, DIRECTIVES, Event, Receipt, SqlError, Step, Tx, World,
+    ABSENT, DIRECTIVES, GONE, KNOWN, Event, Receipt, SqlError, Step, Tx, World,
     dump, ident, numbered, same, sequence, wild,
 )  # fmt: skip
 
@@ -97,6 +97,9 @@ def write(
     sent = {"cursor": cursor, "items_processed": items, "accumulated_results": results}
     doc = w.new_checkpoint(tx, sent, old, monotonic=w.settings["require_monotonic_items"] != "off")
     w.store(tx, s, doc, updated=tx.now)
+    if tx.wrote:
+        # whether this checkpoint answers for what was written is not said
+        tx.wrote = None
     number = sequence(doc)
     progress = not (
         isinstance(old, dict)
@@ -253,6 +256,9 @@ def dispatch(w: World, tx: Tx, s: Any) -> Any:
         event = w.event(tx, s, lock=lock)
         if event is not None and event.id is not None:
             held = event.worker or event.parked or event.directive != "continue"
+            if not held or (event.worker and not event.alive):
+                if not lock and "dispatch locks what is offered" in KNOWN:
+                    continue
             return [(None if held else event.id,)]
     event = w.offer(event or Event(), sequence=sequence(row.doc))
     w.put_event(tx, s, event)
@@ -282,6 +288,8 @@ def claim(w: World, tx: Tx, worker: Any, lease: Any, most: Any, s: Any) -> Any:
     ]
     for _, step in sorted(found, key=lambda f: f[0]):
         event = w.newest(tx, ("event", step))
+        if s and "claim of a step locks it" in KNOWN and not w.holder(tx, ("event", step)):
+            w.lock(tx, ("event", step))
         if len(rows) == most or not is_claimable(event):
             continue
         if w.holder(tx, ("event", step)):
@@ -587,7 +595,7 @@ def delete(w: World, tx: Tx, s: Any) -> int:
     row = w.lock_step(tx, s)
     if row is not None:
         w.put(tx, ("step", s), None)
-        w.put_trail(tx, s, ())
+        w.put_trail(tx, s, (GONE,))
     return wrote(tx, 0 if row is None else 1)
 
 
@@ -603,6 +611,17 @@ def finish(w: World, tx: Tx, s: Any) -> int:
 )
 def annotate(w: World, tx: Tx, s: Any, note: int) -> int:
     return touch(w, tx, s, processed=False, in_process=True, note=note)
+
+
+@operation(lambda s: f"UPDATE {TABLE} SET {KEY} = {quote(NO_EVENT)} {where(s)}")
+def rekey(w: World, tx: Tx, s: Any) -> int:
+    """Another key, which a step that is dispatched can't have."""
+    row = w.lock_step(tx, s)
+    if row is not None:
+        if w.event(tx, s, lock=True) is None:
+            raise Skip
+        raise SqlError("55000")
+    return wrote(tx, 0)
 
 
 @operation(lambda s: f"SELECT 1 FROM {TABLE} {where(s)} FOR NO KEY UPDATE")

@@ -35,7 +35,7 @@ OPERATIONS: Operations = [
     ("upsert", S, DOCUMENT), ("insert_nothing", S, DOCUMENT), ("merge", S, DOCUMENT),
     *(("write_back", ("copy", 0), how) for how in COPY_CHANGES),
     ("write_back", ("copy", 1), "as it was"), ("delete", S), ("insert", S, DOCUMENT),
-    ("finish", S), ("annotate", S, 1), ("purge",), ("trim", 1), ("purge_events",),
+    ("finish", S), ("annotate", S, 1), ("rekey", S), ("purge",), ("trim", 1), ("purge_events",),
 ]  # fmt: skip
 
 SAVED: Operations = [
