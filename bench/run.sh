@@ -30,7 +30,7 @@ tc_make install
 # but the measured statements keeps busy.
 start()
 {
-	tc_data=$tc_work/$1
+	tc_data=$tc_home/$1
 	shift
 	tc_start 'fsync = on' 'autovacuum = off' 'shared_buffers = 512MB' \
 		'checkpoint_timeout = 1h' 'max_wal_size = 8GB' 'max_connections = 120' "$@"
@@ -39,7 +39,8 @@ start data 'port = 5432' "shared_preload_libraries = 'tasker_checkpoint'"
 start data_notify 'port = 5433'
 
 # How long a write of the log takes to reach the disk.
-tc_user "$tc_bin/pg_test_fsync" -s 1 -f "$tc_work/fsync.test" >"$tc_work/fsync.out" 2>&1 || :
+# shellcheck disable=SC2016	# expands in the inner shell
+tc_user sh -c 'pg_test_fsync -s 1 -f "$HOME/fsync.test" >"$HOME/fsync.out" 2>&1' || :
 
 compiler=$(gcc --version | head -n 1)
 commit=$(git -c safe.directory='*' -C "$tc_root" describe --always --dirty 2>/dev/null || echo unknown)

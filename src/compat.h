@@ -120,6 +120,7 @@
 
 /* A wait event of our own, where the server has such */
 #if PG_VERSION_NUM >= 170000
+#include "utils/wait_event.h"
 #define tckpt_wait_event(name)	WaitEventExtensionNew(name)
 #else
 #define tckpt_wait_event(name)	PG_WAIT_EXTENSION

@@ -7,8 +7,8 @@
 #
 #	tc_begin			make the work directory $tc_work, clean up at exit
 #	tc_need PACKAGE...		choose the server; install what is missing by apt
-#	tc_private			hand $tc_work to an unprivileged user; copy the
-#					server and the sources into it
+#	tc_private			copy the server and the sources into $tc_work, for
+#					an unprivileged user
 #	tc_unpack PACKAGE...		fetch packages, unpack them into $tc_work/packages
 #	tc_build CC			compile without a warning
 #	tc_make install			install into the copy of the server
@@ -21,7 +21,13 @@
 #	tc_run LOG COMMAND...		the same, output to LOG, ended if we are
 #
 # Afterwards: $tc_major (15), $tc_bin (psql and the rest), $tc_pg_config,
-# $tc_pgxs, $tc_tree (the sources), $tc_data, $tc_work/server.log.
+# $tc_pgxs, $tc_tree (the sources), $tc_home (the unprivileged user's, with the socket),
+# $tc_data, $tc_home/server.log.
+#
+# Called by root, it runs nothing that somebody else could have changed: $tc_work
+# belongs to root, who may write to it and run programs from it. Below $tc_tree,
+# $tc_home and the copy of the server all belongs to the unprivileged user; programs
+# there are run as that user, and nothing is written there as root.
 #
 # From outside: PG_CONFIG or PG_MAJOR choose another server than the one the
 # distribution delivers, TMPDIR the place of the work directory, KEEP=1 keeps it.
@@ -36,6 +42,29 @@ tc_die()
 	exit 1
 }
 
+# Says why others than root could change what is in a folder, or put another in its
+# place: if it, or any folder on the way to it, is not root's, or is open to others.
+# Where the sticky bit keeps them from each other's entries that may be; in the folder
+# itself only if it is meant to be shared.
+tc_untrusted()
+{
+	if [ -L "${1%/}" ] || [ ! -d "$1" ]; then
+		echo "$1 is no folder"
+		return
+	fi
+	sticky='( ! -perm /022 -o -perm -1000 )'
+	closed='! -perm /022'
+	[ "${2-}" != shared ] || closed=$sticky
+	entry=$(cd "$1" && pwd -P)
+	# shellcheck disable=SC2086	# several arguments
+	while [ -n "$(find "$entry" -maxdepth 0 -uid 0 $closed)" ]; do
+		[ "$entry" != / ] || return 0
+		entry=$(dirname "$entry")
+		closed=$sticky
+	done
+	echo "$entry is not root's alone"
+}
+
 tc_begin()
 {
 	umask 022
@@ -44,6 +73,9 @@ tc_begin()
 		*[[:space:]]*) TMPDIR=/tmp ;;
 	esac
 	[ "${#TMPDIR}" -le 60 ] || TMPDIR=/tmp
+	if [ "$(id -u)" -eq 0 ] && [ -n "$(tc_untrusted "$TMPDIR" shared)" ]; then
+		TMPDIR=/tmp
+	fi
 	tc_child=
 	tc_work=$(mktemp -d "$TMPDIR/tckpt.XXXXXX") || exit 1
 	trap tc_cleanup EXIT
@@ -223,6 +255,8 @@ tc_private()
 		tc_as="setpriv --reuid=$owner --regid=$(id -g "$owner") --init-groups"
 	fi
 
+	tc_home=$tc_work/home
+	mkdir -m 700 "$tc_home"
 	system=$tc_pg_config
 	copy=$tc_work/server
 	[ -x "$system" ] || tc_die "no $system"
@@ -244,24 +278,29 @@ tc_private()
 	done
 	tc_pgxs=$("$tc_pg_config" --pgxs)
 	tc_pgxs=${tc_pgxs%/src/makefiles/*}
-	tc_data=$tc_work/data
+	# shellcheck disable=SC2034	# for who sources this
+	tc_sharedir=$("$tc_pg_config" --sharedir)
+	tc_includes=$("$tc_pg_config" --includedir-server)
+	tc_data=$tc_home/data
 
 	tc_tree=$tc_work/tree
 	tc_sources "$tc_tree"
-	mkdir -p "$tc_work/tmp"
+	mkdir "$tc_home/tmp"
 
 	# A clean environment, so that no PG*, MAKEFLAGS or locale of the caller
 	# changes a result. Background jobs of a shell ignore INT: undone here.
 	tc_env="env -i --default-signal=INT,QUIT PATH=$tc_bin:/usr/local/bin:/usr/bin:/bin"
-	tc_env="$tc_env HOME=$tc_work TMPDIR=$tc_work/tmp LC_ALL=C TZ=UTC"
-	tc_env="$tc_env PGHOST=$tc_work PGPORT=5432 PGUSER=postgres PG_CONFIG=$tc_pg_config"
+	tc_env="$tc_env HOME=$tc_home TMPDIR=$tc_home/tmp LC_ALL=C TZ=UTC"
+	tc_env="$tc_env PGHOST=$tc_home PGPORT=5432 PGUSER=postgres PG_CONFIG=$tc_pg_config"
 	# How npm gets out, where the network asks for more than nothing.
 	for name in http_proxy https_proxy no_proxy NODE_EXTRA_CA_CERTS npm_config_registry; do
 		value=$(printenv "$name") && tc_env="$tc_env $name=$value"
 	done
 
 	if [ -n "$tc_as" ]; then
-		chown -R "$owner" "$tc_work"
+		chown -R "$owner" "$copy" "$tc_tree" "$tc_home"
+		chgrp "$(id -g "$owner")" "$tc_work"
+		chmod 750 "$tc_work"
 	fi
 	# shellcheck disable=SC2016
 	tc_user sh -c 'cd "$HOME" && test -w .' ||
@@ -304,7 +343,7 @@ tc_make()
 # compiler, was given.
 tc_build()
 {
-	flags="-isystem $("$tc_pg_config" --includedir-server) -Wall -Wextra -Werror -Wno-unused-parameter"
+	flags="-isystem $tc_includes -Wall -Wextra -Werror -Wno-unused-parameter"
 	case $1 in
 		clang*) flags="$flags -Wno-unknown-warning-option -Wno-ignored-optimization-argument" ;;
 	esac
@@ -317,7 +356,7 @@ tc_start()
 		--locale=C --encoding=UTF8 >"$tc_work/initdb.log" 2>&1 ||
 		tc_die "initdb failed: $(cat "$tc_work/initdb.log")"
 	{
-		echo "unix_socket_directories = '$tc_work'"
+		echo "unix_socket_directories = '$tc_home'"
 		echo "listen_addresses = ''"
 		echo 'fsync = off'
 		echo 'max_prepared_transactions = 10'
@@ -325,8 +364,8 @@ tc_start()
 			echo "$setting"
 		done
 	} >>"$tc_data/postgresql.conf"
-	tc_user "$tc_bin/pg_ctl" -s -w -D "$tc_data" -l "$tc_work/server.log" start ||
-		tc_die "the server did not start: $(tail -n 20 "$tc_work/server.log")"
+	tc_user "$tc_bin/pg_ctl" -s -w -D "$tc_data" -l "$tc_home/server.log" start ||
+		tc_die "the server did not start: $(tail -n 20 "$tc_home/server.log")"
 }
 
 tc_stop()

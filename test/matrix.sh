@@ -1,10 +1,11 @@
 #!/bin/sh
 # sh test/matrix.sh [17 | 18 | 19]...
 #
-# Runs test/run.sh on later servers (17 and 18 unless told), each in the Debian
+# Runs test/run.sh on later servers (17, 18 and 19 unless told), each in the Debian
 # release that delivers it: a folder made by debootstrap, kept for the next time
-# in $TASKER_CHECKPOINT_CHROOTS (/var/tmp/tasker_checkpoint-chroots). 19 comes
-# from experimental, as far as that delivers it. MIRROR overrides debootstrap's.
+# in $TASKER_CHECKPOINT_CHROOTS (/var/tmp/tasker_checkpoint-chroots), which must be
+# root's, since root runs what is in there. 19 comes from experimental, as far as
+# that delivers it. MIRROR overrides debootstrap's.
 #
 # The suites of the clients and of the monitoring are left to the distribution's
 # own server. A server that cannot be had is skipped and said so. The last line
@@ -20,10 +21,27 @@ if [ "$(id -u)" -ne 0 ]; then
 	exec sudo env TASKER_CHECKPOINT_CHROOTS="$chroots" MIRROR="${MIRROR-}" \
 		sh "$tc_root/test/matrix.sh" "$@"
 fi
-[ $# -gt 0 ] || set -- 17 18
+[ $# -gt 0 ] || set -- 17 18 19
 
 passed=0
 failed=0
+
+# The folder for the chroots is made, or was made by root. It is looked at when it is
+# there and by the path without symlinks, which is the one that is used from then on.
+own()
+{
+	mkdir -p "$(dirname "$chroots")"
+	mkdir -m 755 "$chroots" 2>/dev/null
+	reason=$(tc_untrusted "$chroots")
+	if [ -z "$reason" ]; then
+		chroots=$(cd "$chroots" && pwd -P)
+		reason=$(tc_untrusted "$chroots")
+	fi
+	[ -n "$reason" ] || return 0
+	echo "refused to run programs from $chroots: $reason"
+	echo "0 passed, 1 failed"
+	exit 1
+}
 
 # Makes the folder of a release, once. It appears under its name when complete.
 prepare()
@@ -38,7 +56,6 @@ prepare()
 	[ -e "/usr/share/debootstrap/scripts/$suite" ] || script=sid
 
 	echo "debootstrap: $suite in $chroot"
-	mkdir -p "$chroots"
 	part=$(mktemp -d "$chroots/$suite.XXXXXX")
 	if ! within debootstrap.out debootstrap --variant=minbase "$suite" "$part" "${MIRROR-}" $script
 	then
@@ -127,6 +144,7 @@ run()
 }
 
 tc_begin
+own
 tc_need debootstrap
 here=
 part=

@@ -48,7 +48,7 @@ show()
 		server | monitoring) ;;		# these keep their own
 		*)
 			echo "--- the server's log"
-			tail -n 15 "$tc_work/server.log"
+			tail -n 15 "$tc_home/server.log"
 			;;
 	esac
 }
@@ -133,7 +133,7 @@ isolation()
 pgtap()
 {
 	# Not yet packaged for a server that is not yet released.
-	if [ ! -e "$("$tc_pg_config" --sharedir)/extension/pgtap.control" ]; then
+	if [ ! -e "$tc_sharedir/extension/pgtap.control" ]; then
 		echo "pgtap: skipped: this server has no extension pgtap"
 		return
 	fi
@@ -232,7 +232,7 @@ case $suites in
 	*model*) tc_need python3-psycopg ;;
 esac
 tc_private
-echo "$("$tc_pg_config" --version) on $(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' /etc/os-release)"
+echo "$(tc_user pg_config --version) on $(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' /etc/os-release)"
 
 # One suite is for somebody at work: gcc alone will do.
 if [ "$suites" = "${suites#* }" ]; then

@@ -101,12 +101,12 @@ sed "s/localhost:9187/$exporter/; s/_interval: 15s/_interval: 1s/" \
 	"$tc_tree/examples/monitoring/prometheus.yaml" >"$tc_work/prometheus.yaml"
 sed '/cache_seconds:/d' "$tc_tree/examples/monitoring/queries.yaml" >"$tc_work/queries.yaml"
 cp "$tc_tree/examples/monitoring/alerts.yaml" "$tc_work"
-daemon env DATA_SOURCE_NAME="user=prometheus dbname=postgres host=$tc_work sslmode=disable" \
+daemon env DATA_SOURCE_NAME="user=prometheus dbname=postgres host=$tc_home sslmode=disable" \
 	"$packages/prometheus-postgres-exporter" --web.listen-address="$exporter" \
 	--disable-default-metrics --disable-settings-metrics \
 	--extend.query-path="$tc_work/queries.yaml"
 daemon "$packages/prometheus" --config.file="$tc_work/prometheus.yaml" \
-	--storage.tsdb.path="$tc_work/prometheus" --web.listen-address="${url#http://}" \
+	--storage.tsdb.path="$tc_home/prometheus" --web.listen-address="${url#http://}" \
 	--web.local-assets="$tc_work/packages/usr/share/prometheus/web/"
 echo "Prometheus is here for $duration seconds:"
 echo "   $url/classic/graph?g0.expr=tasker_checkpoint_dispatched_steps&g0.range_input=1m"
