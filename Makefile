@@ -62,11 +62,12 @@ EXTRA_CLEAN = $(SCRIPT)
 
 # PGXS puts --dbname into REGRESS_OPTS only while nobody else sets it.
 REGRESS = $(patsubst $(SRCDIR)/sql/%.sql,%,$(wildcard $(SRCDIR)/sql/*.sql))
-REGRESS_OPTS = --dbname=contrib_regression
+REGRESS_OPTS = --dbname=contrib_regression --use-existing
+REGRESS_PREP = databases
 
 # Results are in output_iso/.
 ISOLATION = $(patsubst $(SRCDIR)/test/isolation/specs/%.spec,%,$(wildcard $(SRCDIR)/test/isolation/specs/*.spec))
-ISOLATION_OPTS = --dbname=isolation_regression --inputdir=$(SRCDIR)/test/isolation
+ISOLATION_OPTS = --dbname=isolation_regression --use-existing --inputdir=$(SRCDIR)/test/isolation
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -88,3 +89,8 @@ $(FOLDERS):
 
 $(SCRIPT): $(sort $(wildcard $(SRCDIR)/src/sql/*.sql))
 	awk 'FNR == 1 && NR > 1 { print "" } 1' $^ >$@
+
+# What the tests take for granted of a database
+.PHONY: databases
+databases:
+	'$(bindir)/psql' -X -f $(SRCDIR)/test/databases.sql postgres

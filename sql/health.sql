@@ -124,8 +124,9 @@ SELECT s.name, c.deliveries FROM tasker_checkpoint_claim('three', max_steps => 1
 ORDER BY s.name COLLATE "C";
 
 SELECT quote_ident(current_database()) AS here \gset
-ALTER DATABASE :here RESET tasker_checkpoint.results_limit;
-ALTER DATABASE :here RESET tasker_checkpoint.cursor_limit;
+-- as they were, also where that is not what the server has
+ALTER DATABASE :here SET tasker_checkpoint.results_limit = '1MB';
+ALTER DATABASE :here SET tasker_checkpoint.cursor_limit = '64kB';
 ALTER DATABASE :here RESET tasker_checkpoint.health_long_cursor;
 DROP VIEW health;
 DROP EXTENSION tasker_checkpoint;
