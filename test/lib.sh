@@ -363,7 +363,7 @@ tc_start()
 		for setting; do
 			echo "$setting"
 		done
-	} >>"$tc_data/postgresql.conf"
+	} | tc_user tee -a "$tc_data/postgresql.conf" >/dev/null
 	tc_user "$tc_bin/pg_ctl" -s -w -D "$tc_data" -l "$tc_home/server.log" start ||
 		tc_die "the server did not start: $(tail -n 20 "$tc_home/server.log")"
 }

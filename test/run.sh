@@ -1,5 +1,8 @@
 #!/bin/sh
-# sh test/run.sh [regress | isolation | pgtap | server | monitoring | workers | model [NAME...]]
+# sh test/run.sh [SUITE [NAME...]]
+#
+# A suite is one of regress, isolation, stock, parallel, outside, pgtap, server,
+# monitoring, workers and model.
 #
 # Installs what is missing (apt, as root or by sudo), builds with clang and gcc,
 # and runs the test suites, or those tests named, against a private server that
@@ -53,6 +56,9 @@ show()
 	esac
 }
 
+# How make installcheck is called.
+installcheck='make -s -C .'
+
 # pg_regress closes with "All 12 tests passed." or "1 of 12 tests failed.", as
 # TAP comments since PostgreSQL 16.
 pg_regress_suite()
@@ -61,7 +67,8 @@ pg_regress_suite()
 	diffs=$2
 	shift 2
 	status=0
-	tc_run "$tc_work/$suite.out" make -s -C "$tc_tree" installcheck "$@" || status=$?
+	# shellcheck disable=SC2086	# words without blanks
+	tc_run "$tc_work/$suite.out" $installcheck installcheck "$@" || status=$?
 	closing=$(sed -n 's/^[# ]*\(.* tests\{0,1\} [pf]a[^.]*\).*/\1/p' "$tc_work/$suite.out" | tail -n 1)
 	case $status:$closing in
 		0:All*)
@@ -106,7 +113,7 @@ prove_suite()
 files()
 {
 	case $1 in
-		regress) dir=sql ext=sql ;;
+		regress | stock | parallel | outside) dir=sql ext=sql ;;
 		isolation) dir=test/isolation/specs ext=spec ;;
 		pgtap) dir=test/pgtap ext=sql ;;
 		server | monitoring) dir=test/$1/t ext=pl ;;
@@ -128,6 +135,84 @@ regress()
 isolation()
 {
 	pg_regress_suite isolation output_iso/regression.diffs REGRESS= ${1:+ISOLATION="$*"}
+}
+
+# make installcheck against a server that has not what the tests ask for elsewhere, and
+# whose operator has set what shows in their results.
+stock()
+{
+	data=$tc_home/stock
+	if ! tc_run "$tc_work/initdb.log" initdb -D "$data" -U postgres -A trust -N --locale=C --encoding=LATIN1; then
+		tally stock 0 1 "could not run"
+		return
+	fi
+	tc_user tee -a "$data/postgresql.conf" >/dev/null <<-EOF
+		port = 5433
+		unix_socket_directories = '$tc_home'
+		listen_addresses = ''
+		bytea_output = 'escape'
+		datestyle = 'German'
+		default_transaction_isolation = 'repeatable read'
+		default_toast_compression = 'lz4'
+		extra_float_digits = 0
+		intervalstyle = 'iso_8601'
+		quote_all_identifiers = on
+		search_path = 'pg_catalog'
+		standard_conforming_strings = $([ "$tc_major" -ge 19 ] && echo on || echo off)
+		timezone = 'Asia/Kathmandu'
+		tasker_checkpoint.archive_history = on
+		tasker_checkpoint.cursor_limit = 100
+		tasker_checkpoint.enforce = warning
+		tasker_checkpoint.history_limit = 3
+		tasker_checkpoint.history_size = 1kB
+		tasker_checkpoint.max_deliveries = 1
+		tasker_checkpoint.max_lease = 1min
+		tasker_checkpoint.notify_channel = elsewhere
+		tasker_checkpoint.require_claim = on
+		tasker_checkpoint.require_monotonic_items = all
+		tasker_checkpoint.results_limit = 200
+		tasker_checkpoint.results_warning = 100
+	EOF
+	tc_run "$tc_work/start.log" pg_ctl -s -w -D "$data" -l "$tc_home/stock.log" start
+	installcheck='env PGPORT=5433 make -s -C .'
+	pg_regress_suite stock regression.diffs ISOLATION= ${1:+REGRESS="$*"}
+	[ $# -gt 0 ] || pg_regress_suite stock output_iso/regression.diffs REGRESS=
+	installcheck='make -s -C .'
+	tc_user pg_ctl -s -w -D "$data" -m fast stop
+}
+
+# What can be run in a parallel worker is.
+parallel()
+{
+	case $tc_major in
+		15) setting=force_parallel_mode ;;
+		*) setting=debug_parallel_query ;;
+	esac
+	installcheck="env PGOPTIONS=-c${setting}=regress make -s -C ."
+	pg_regress_suite parallel regression.diffs ISOLATION= ${1:+REGRESS="$*"}
+	installcheck='make -s -C .'
+}
+
+# A build in another folder, in Debian's way, writes nothing where the sources are. Its
+# tests are a few of each kind.
+outside()
+{
+	folder=$tc_home/outside/build-$tc_major
+	status=0
+	tc_user mkdir -p "$folder" "$tc_home/outside/sources"
+	tc_user cp -a . "$tc_home/outside/sources"
+	tc_user chmod -R a-w "$tc_home/outside/sources"
+	installcheck="make -s -C $folder -f ../sources/Makefile VPATH=../sources"
+	# shellcheck disable=SC2086	# words without blanks
+	if tc_run "$tc_work/outside.out" $installcheck && tc_run "$tc_work/outside.out" $installcheck install; then
+		pg_regress_suite outside "$folder/regression.diffs" ISOLATION= REGRESS="${*:-read save}"
+		pg_regress_suite outside "$folder/output_iso/regression.diffs" REGRESS= ISOLATION="savepoints yield-and-clear"
+	else
+		cat "$tc_work/outside.out"
+		tally outside 0 1 "could not build"
+	fi
+	installcheck='make -s -C .'
+	tc_user chmod -R u+w "$tc_home/outside/sources"
 }
 
 pgtap()
@@ -204,10 +289,10 @@ model()
 	python_suite model test/model/run.py "$@"
 }
 
-suites=${SUITES:-regress isolation pgtap server monitoring workers model}
+suites=${SUITES:-regress isolation stock parallel outside pgtap server monitoring workers model}
 case ${1-} in
 	'') ;;
-	regress | isolation | pgtap | server | monitoring | workers | model)
+	regress | isolation | stock | parallel | outside | pgtap | server | monitoring | workers | model)
 		suites=$1
 		shift
 		;;
