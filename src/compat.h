@@ -9,6 +9,8 @@
 #ifndef TCKPT_COMPAT_H
 #define TCKPT_COMPAT_H
 
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "fmgr.h"
 
 #if PG_VERSION_NUM < 150000

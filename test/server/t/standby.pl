@@ -11,7 +11,12 @@ use Test::More;
 
 my $primary = PostgreSQL::Test::Cluster->new('primary');
 $primary->init(allows_streaming => 1);
-$primary->append_conf('postgresql.conf', "log_statement = none\nshared_preload_libraries = tasker_checkpoint");
+$primary->append_conf('postgresql.conf', q{
+# what the doctor says of compression is the same on every version
+default_toast_compression = pglz
+log_statement = none
+shared_preload_libraries = tasker_checkpoint
+});
 $primary->start;
 
 my $step = '00000000-0000-0000-0000-000000000001';
