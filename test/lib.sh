@@ -340,14 +340,14 @@ tc_make()
 # The server's headers are read as system headers: they are not clean under
 # -Wextra, our sources are, but for parameters that a callback has because the
 # server says so. clang does not know every flag that gcc, the server's own
-# compiler, was given.
+# compiler, was given. $tc_flags are more of them.
 tc_build()
 {
 	flags="-isystem $tc_includes -Wall -Wextra -Werror -Wno-unused-parameter"
 	case $1 in
 		clang*) flags="$flags -Wno-unknown-warning-option -Wno-ignored-optimization-argument" ;;
 	esac
-	tc_make clean && tc_make all CC="$1" COPT="$flags"
+	tc_make clean && tc_make all CC="$1" COPT="$flags ${tc_flags-}"
 }
 
 tc_start()
@@ -364,7 +364,8 @@ tc_start()
 			echo "$setting"
 		done
 	} | tc_user tee -a "$tc_data/postgresql.conf" >/dev/null
-	tc_user "$tc_bin/pg_ctl" -s -w -D "$tc_data" -l "$tc_home/server.log" start ||
+	# shellcheck disable=SC2086	# none, or a path without blanks
+	tc_user "$tc_bin/pg_ctl" -s -w -t 300 ${tc_postgres:+-p $tc_postgres} -D "$tc_data" -l "$tc_home/server.log" start ||
 		tc_die "the server did not start: $(tail -n 20 "$tc_home/server.log")"
 }
 

@@ -12,6 +12,8 @@
 # tester, an assertion of a TAP test. A suite that could not run counts as one
 # failed. Not 0 is returned if any failed.
 #
+# WATCH=valgrind and WATCH=ubsan are explained in deep.sh.
+#
 # SUITES="regress server" runs these, KEEP=1 keeps the work directory with results
 # and logs. PG_CONFIG, PG_MAJOR and TMPDIR are explained in lib.sh.
 
@@ -289,6 +291,44 @@ model()
 	python_suite model test/model/run.py "$@"
 }
 
+# What watches the server finds is a suite of its own, which fails if it is anything.
+watch()
+{
+	case $1 in
+		ubsan)
+			tc_flags='-fsanitize=undefined -fno-wrapv -g -Wno-error'
+			;;
+		valgrind)
+			tc_need valgrind
+			tc_flags='-g -O1'
+			tc_postgres=$tc_home/postgres
+			tc_user mkdir "$tc_home/valgrind"
+			tc_user tee "$tc_postgres" >/dev/null <<-EOF
+				#!/bin/sh
+				exec valgrind --quiet --trace-children=yes --track-origins=yes --error-limit=no \\
+					--num-callers=20 --suppressions='$tc_tree/test/valgrind.supp' \\
+					--log-file='$tc_home/valgrind/%p' '$tc_bin/postgres' "\$@"
+			EOF
+			tc_user chmod 755 "$tc_postgres"
+			;;
+		*) tc_die "nothing watches by the name of $1" ;;
+	esac
+}
+
+watched()
+{
+	case $1 in
+		ubsan) tc_user cat "$tc_home/server.log" ;;
+		valgrind) tc_user find "$tc_home/valgrind" -type f -exec cat {} + ;;
+	esac | grep -E 'runtime error|^==[0-9]+==' >"$tc_work/watched"
+	head -n 200 "$tc_work/watched"
+	if [ ! -s "$tc_work/watched" ]; then
+		tally "$1" 1 0 "nothing found"
+	else
+		tally "$1" 0 1 "something found"
+	fi
+}
+
 suites=${SUITES:-regress isolation stock parallel outside pgtap server monitoring workers model}
 case ${1-} in
 	'') ;;
@@ -317,10 +357,11 @@ case $suites in
 	*model*) tc_need python3-psycopg ;;
 esac
 tc_private
+[ -z "${WATCH-}" ] || watch "$WATCH"
 echo "$(tc_user pg_config --version) on $(sed -n 's/^PRETTY_NAME="\(.*\)"/\1/p' /etc/os-release)"
 
 # One suite is for somebody at work: gcc alone will do.
-if [ "$suites" = "${suites#* }" ]; then
+if [ "$suites" = "${suites#* }" ] || [ -n "${WATCH-}" ]; then
 	compilers=gcc
 else
 	compilers="clang gcc"
@@ -347,6 +388,7 @@ for suite in $suites; do
 	fi
 done
 tc_stop
+[ -z "${WATCH-}" ] || watched "$WATCH"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

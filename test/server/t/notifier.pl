@@ -436,7 +436,8 @@ $node->pgbench('--no-vacuum --client=8 --jobs=2 --transactions=500', 0,
 	{ notifier => q{SELECT tasker_checkpoint_yield(md5(:client_id || 'step')::uuid, '0', 0);} }, 'one');
 @heard = heard($one, 4000);
 my %of;
-cmp_ok(memory(worker('one', $one)), '<=', $before, 'the worker does not grow');
+# one worker or another, with one cache more or less: not what 4,000 payloads take
+cmp_ok(memory(worker('one', $one)), '<=', $before + 4000 * 40, 'the worker does not grow');
 $of{$_->[1]}++ foreach @heard;
 is(scalar(@heard) . ' ' . scalar(keys %of), '4000 4000', 'each of 4,000 wake-ups arrives, and once');
 idle();
