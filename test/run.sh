@@ -156,11 +156,11 @@ stock()
 		datestyle = 'German'
 		default_transaction_isolation = 'repeatable read'
 		default_toast_compression = 'lz4'
+		enable_seqscan = off
 		extra_float_digits = 0
 		intervalstyle = 'iso_8601'
-		quote_all_identifiers = on
-		search_path = 'pg_catalog'
-		standard_conforming_strings = $([ "$tc_major" -ge 19 ] && echo on || echo off)
+		plpgsql.extra_warnings = 'all'
+		plpgsql.variable_conflict = 'use_variable'
 		timezone = 'Asia/Kathmandu'
 		tasker_checkpoint.archive_history = on
 		tasker_checkpoint.cursor_limit = 100
