@@ -28,6 +28,7 @@ OBJS = \
 	src/own.o \
 	src/progress.o \
 	src/read.o \
+	src/readable.o \
 	src/reader.o \
 	src/registration.o \
 	src/rules.o \

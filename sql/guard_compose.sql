@@ -100,7 +100,7 @@ SELECT * FROM pg_temp.write((SELECT checkpoint #- '{history,2}' FROM steps));
 SELECT * FROM pg_temp.write((SELECT checkpoint - 'history' FROM steps));
 -- history_truncated is not to be edited
 SELECT * FROM pg_temp.write((SELECT checkpoint || '{"history_truncated": 1000}' FROM steps));
-SELECT * FROM pg_temp.write((SELECT checkpoint || '{"history_truncated": "x"}' FROM steps));
+SELECT * FROM pg_temp.write((SELECT checkpoint || '{"history_truncated": "x"}' FROM steps)); -- fail
 SELECT * FROM pg_temp.write((SELECT checkpoint - 'history_truncated' FROM steps));
 SELECT * FROM pg_temp.write((SELECT checkpoint - 'history_truncated' - 'history' FROM steps));
 -- all of it

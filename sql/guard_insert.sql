@@ -32,7 +32,7 @@ INSERT INTO sent VALUES
 (5, '{"cursor": 1, "items_processed": 1, "timestamp": "2001-01-01T00:00:00Z", "history": [{"cursor": 1}]}'),
 (6, '{"cursor": 1, "items_processed": 1, "history": [], "history_truncated": 0}'),
 (7, '{"cursor": 1, "items_processed": 1, "history_truncated": 12}'),
-(8, '{"cursor": 1, "items_processed": 1, "timestamp": "x", "history": [1, "a", null], "history_truncated": 9223372036854775807}'),
+(8, '{"cursor": 1, "items_processed": 1, "timestamp": "x", "history": [1, "a", null], "history_truncated": 9007199254740992}'),
 (9, '{"cursor": 9, "items_processed": 9, "timestamp": 1, "note": {}, "accumulated_results": null,
  "history": [{"cursor": 8, "timestamp": "2026-01-06 12:00:00+00"}, {"cursor": 9, "timestamp": "2026-01-06 12:00:01+00"}]}');
 INSERT INTO steps SELECT ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, n, document FROM sent;

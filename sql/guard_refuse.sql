@@ -72,12 +72,14 @@ WHERE (b.result, c.result) IS DISTINCT FROM (a.result, a.result);
 SELECT document, a.result
 FROM (VALUES ('{"history": null}'::jsonb), ('{"history": "x"}'), ('{"history": {}}'), ('{"history": 1}'),
 ('{"history_truncated": null}'), ('{"history_truncated": "1"}'), ('{"history_truncated": -1}'), ('{"history_truncated": 1.5}'),
-('{"history_truncated": 9223372036854775808}'), ('{"history_truncated": []}'), ('{"history": [], "history_truncated": false}'))
+('{"history_truncated": 9007199254740993}'), ('{"history_truncated": 9223372036854775807}'), ('{"history_truncated": 9223372036854775808}'),
+('{"history_truncated": 1e30}'), ('{"history_truncated": 1e-10}'), ('{"history_truncated": []}'), ('{"history": [], "history_truncated": false}'))
 v (document), pg_temp.attempt($$INSERT INTO steps VALUES ('00000000-0000-0000-0000-000000000003', '{"cursor": 1, "items_processed": 1}'::jsonb || $1)$$, document) a (result);
 
 -- an edit that makes the document malformed is a malformed new checkpoint
 SELECT a.result FROM (VALUES ($$checkpoint - 'cursor'$$), ($$checkpoint - 'items_processed'$$), ($$checkpoint || '{"items_processed": -1}'$$),
-	($$checkpoint || '{"history": "x"}'$$), ($$checkpoint -> 'history'$$), ($$checkpoint || '[]'$$)) v (expression),
+	($$checkpoint || '{"history": "x"}'$$), ($$checkpoint || '{"history": {}}'$$), ($$checkpoint || '{"history_truncated": 9007199254740993}'$$),
+	($$checkpoint || '{"history_truncated": "x"}'$$), ($$checkpoint || '{"history_truncated": null}'$$), ($$checkpoint -> 'history'$$), ($$checkpoint || '[]'$$)) v (expression),
 	pg_temp.attempt(format($$UPDATE steps SET checkpoint = %s WHERE workflow_step_uuid = '00000000-0000-0000-0000-000000000001'$$, expression), NULL) a (result);
 
 -- one bad row refuses the statement

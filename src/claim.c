@@ -21,6 +21,7 @@
 #include "dispatch.h"
 #include "guc.h"
 #include "read.h"
+#include "readable.h"
 #include "rules.h"
 #include "stats.h"
 #include "steps.h"
@@ -242,7 +243,8 @@ try_deliver(Claim *claim, TckptEvent *event)
 		return;
 	}
 
-	if (tckpt_max_deliveries > 0 && event->deliveries >= tckpt_max_deliveries)
+	if ((tckpt_max_deliveries > 0 && event->deliveries >= tckpt_max_deliveries) ||
+		!tckpt_checkpoint_is_readable(row.checkpoint))
 	{
 		event->parked = true;
 		(void) tckpt_event_update(claim->function, event);

@@ -7,17 +7,15 @@
  * come from; nothing is unpacked.  What is built here is, to the byte, what
  * core would build for the same value.
  *
- * Pure functions of their arguments: no SPI, no catalogs, no settings.
- * Results live in the caller's memory context.
+ * Pure functions of their arguments: no SPI, no catalogs, no settings.  What
+ * no jsonb can hold raises 54000, as core has it.  Results live in the
+ * caller's memory context.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "common/int.h"
-
 #include "document.h"
-#include "stats.h"
 #include "tasker_checkpoint.h"
 
 /*
@@ -65,6 +63,12 @@ document_field(TckptDocument *doc, const char *key, uint32 keylen)
 	return NULL;
 }
 
+static TckptPair
+own_pair(int key, TckptValue value)
+{
+	return (TckptPair) {document_keys[key].name, document_keys[key].len, value};
+}
+
 /* tckpt_document_read() for any container. */
 static bool
 container_read(const JsonbContainer *root, TckptDocument *doc)
@@ -93,7 +97,7 @@ container_read(const JsonbContainer *root, TckptDocument *doc)
 		pair.key = data + key_start;
 		pair.keylen = key_end - key_start;
 		pair.value = tckpt_value_at(data, value_start, value_end,
-							  root->children[npairs + i]);
+									root->children[npairs + i]);
 
 		field = document_field(doc, pair.key, pair.keylen);
 		if (field != NULL)
@@ -135,11 +139,44 @@ tckpt_document_read(const Jsonb *jb, TckptDocument *doc)
 	return container_read(&jb->root, doc);
 }
 
+/*
+ * The keys of a document one by one, ours first; false past the last one.
+ * Where one of ours is absent, its value has no data.
+ */
+bool
+tckpt_document_pair(const TckptDocument *doc, int i, TckptPair *pair)
+{
+	int			extra = i - (int) lengthof(document_keys);
+
+	if (extra < 0)
+		*pair = own_pair(i, *(const TckptValue *)
+						 ((const char *) doc + document_keys[i].field));
+	else if (extra < doc->nextra)
+		*pair = doc->extra[extra];
+	return extra < doc->nextra;
+}
+
 /* Where the elements of the stored array begin. */
 static const char *
 history_data(const TckptHistory *history)
 {
 	return (const char *) &history->array->children[history->nstored];
+}
+
+/* Entries that the history holds, the new one included. */
+uint32
+tckpt_history_length(const TckptHistory *history)
+{
+	return history->nstored - history->first +
+		(history->entry.data != NULL ? 1 : 0);
+}
+
+/* Entries cut are counted up to a bound; beyond it the sequence stands still. */
+static void
+cap_sequence(TckptHistory *history)
+{
+	history->sequence = Min(history->sequence, TCKPT_MAX_TRUNCATED +
+							tckpt_history_length(history));
 }
 
 /*
@@ -156,7 +193,8 @@ tckpt_history_read(const TckptDocument *doc, TckptHistory *history)
 
 	memset(history, 0, sizeof(*history));
 
-	if (!tckpt_value_to_count(&doc->history_truncated, &truncated))
+	if (!tckpt_value_to_capped_count(&doc->history_truncated,
+									 TCKPT_MAX_TRUNCATED, &truncated))
 		truncated = 0;
 	history->sequence = truncated;
 
@@ -165,8 +203,7 @@ tckpt_history_read(const TckptDocument *doc, TckptHistory *history)
 
 	history->array = (const JsonbContainer *) doc->history.data;
 	history->nstored = JsonContainerSize(history->array);
-	if (pg_add_s64_overflow(truncated, history->nstored, &history->sequence))
-		history->sequence = PG_INT64_MAX;
+	history->sequence += history->nstored;
 
 	offsets = palloc((history->nstored + 1) * sizeof(uint32));
 	offsets[0] = 0;
@@ -181,7 +218,7 @@ tckpt_history_read(const TckptDocument *doc, TckptHistory *history)
 	for (uint32 i = history->nstored; i > 0; i--)
 	{
 		TckptValue	entry = tckpt_value_at(data, offsets[i - 1], offsets[i],
-									 history->array->children[i - 1]);
+										   history->array->children[i - 1]);
 
 		if (entry.type != JENTRY_ISCONTAINER ||
 			!JsonContainerIsObject((const JsonbContainer *) entry.data))
@@ -190,14 +227,7 @@ tckpt_history_read(const TckptDocument *doc, TckptHistory *history)
 			break;
 		}
 	}
-}
-
-/* Entries that the history holds, the new one included. */
-uint32
-tckpt_history_length(const TckptHistory *history)
-{
-	return history->nstored - history->first +
-		(history->entry.data != NULL ? 1 : 0);
+	cap_sequence(history);
 }
 
 /* The number of the newest stored entry; the new one has the next. */
@@ -219,11 +249,13 @@ tckpt_history_entry(const TckptHistory *history, int64 sequence,
 		sequence <= history->sequence - tckpt_history_length(history))
 		return false;
 	if (sequence > stored_sequence(history))
-		return container_read((const JsonbContainer *) history->entry.data, entry);
+		return container_read((const JsonbContainer *) history->entry.data,
+							  entry);
 
 	i = history->nstored - 1 - (uint32) (stored_sequence(history) - sequence);
 	value = tckpt_value_at(history_data(history), history->offsets[i],
-					 history->offsets[i + 1], history->array->children[i]);
+						   history->offsets[i + 1],
+						   history->array->children[i]);
 	return container_read((const JsonbContainer *) value.data, entry);
 }
 
@@ -267,6 +299,7 @@ tckpt_history_cut(TckptHistory *history, int64 entries, int64 size)
 		else
 			break;
 	}
+	cap_sequence(history);
 }
 
 /*
@@ -345,7 +378,7 @@ build_object(const TckptPair *pairs, int npairs, const TckptHistory *history)
 		limit += pairs[i].keylen + INTALIGN(pairs[i].value.len) + sizeof(int32);
 	if (limit > JENTRY_OFFLENMASK)
 		ereport(ERROR,
-				(errcode(tckpt_refused(ERRCODE_PROGRAM_LIMIT_EXCEEDED)),
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("checkpoint is too large to be stored"),
 				 errdetail("A jsonb value can take up to %u bytes.",
 						   JENTRY_OFFLENMASK),
@@ -390,12 +423,6 @@ build_object(const TckptPair *pairs, int npairs, const TckptHistory *history)
 	return jb;
 }
 
-static TckptPair
-document_pair(int key, TckptValue value)
-{
-	return (TckptPair) {document_keys[key].name, document_keys[key].len, value};
-}
-
 /*
  * The part of a checkpoint that a writer decides, as the document that the
  * guard is given to compose the whole from.
@@ -406,9 +433,9 @@ tckpt_document_parts(const TckptValue *cursor,
 					 const TckptValue *accumulated_results)
 {
 	TckptPair	pairs[] = {
-		document_pair(0, *cursor),
-		document_pair(3, *items_processed),
-		document_pair(5, *accumulated_results)
+		own_pair(0, *cursor),
+		own_pair(3, *items_processed),
+		own_pair(5, *accumulated_results)
 	};
 
 	return build_object(pairs, lengthof(pairs), NULL);
@@ -419,15 +446,14 @@ void
 tckpt_history_append(TckptHistory *history, const TckptDocument *doc)
 {
 	TckptPair	pairs[] = {
-		document_pair(0, doc->cursor),
-		document_pair(2, doc->timestamp),
-		document_pair(3, doc->items_processed)
+		own_pair(0, doc->cursor),
+		own_pair(2, doc->timestamp),
+		own_pair(3, doc->items_processed)
 	};
 	Jsonb	   *entry = build_object(pairs, lengthof(pairs), NULL);
 
 	history->entry = tckpt_value_of_jsonb(entry);
-	if (history->sequence < PG_INT64_MAX)
-		history->sequence++;
+	history->sequence++;
 }
 
 /*
@@ -462,7 +488,8 @@ tckpt_document_compose(const TckptDocument *doc, const TckptHistory *history)
 	int			npairs = 0;
 	int			extra = 0;
 
-	whole.history = (TckptValue) {JENTRY_ISCONTAINER, history_bytes(history), NULL};
+	whole.history = (TckptValue) {JENTRY_ISCONTAINER, history_bytes(history),
+		NULL};
 	if (truncated > 0)
 		whole.history_truncated = tckpt_value_of_int64(truncated);
 	else
@@ -473,9 +500,9 @@ tckpt_document_compose(const TckptDocument *doc, const TckptHistory *history)
 	/* merge two sorted lists */
 	for (int key = 0; key < (int) lengthof(document_keys); key++)
 	{
-		TckptPair	own = document_pair(key, *(TckptValue *)
-										((char *) &whole + document_keys[key].field));
+		TckptPair	own;
 
+		(void) tckpt_document_pair(&whole, key, &own);
 		while (extra < doc->nextra &&
 			   key_cmp(doc->extra[extra].key, doc->extra[extra].keylen,
 					   own.key, own.keylen) < 0)

@@ -10,6 +10,12 @@
 
 #include "value.h"
 
+/*
+ * The greatest history_truncated: from there on not every reader tells an
+ * integer from the next one.
+ */
+#define TCKPT_MAX_TRUNCATED	INT64CONST(9007199254740992)
+
 typedef struct TckptPair
 {
 	const char *key;			/* not terminated */
@@ -47,6 +53,8 @@ typedef struct TckptHistory
 
 extern bool tckpt_is_json_null(const Jsonb *jb);
 extern bool tckpt_document_read(const Jsonb *jb, TckptDocument *doc);
+extern bool tckpt_document_pair(const TckptDocument *doc, int i,
+								TckptPair *pair);
 extern Jsonb *tckpt_document_parts(const TckptValue *cursor,
 								   const TckptValue *items_processed,
 								   const TckptValue *accumulated_results);

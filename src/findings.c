@@ -21,6 +21,7 @@
 #include "document.h"
 #include "findings.h"
 #include "guc.h"
+#include "readable.h"
 #include "tasker_checkpoint.h"
 
 /* What an entry of a B-tree takes besides the text */
@@ -352,7 +353,7 @@ is_unreadable(const TckptFindings *findings, const TckptSurveyed *step)
 {
 	return (findings->indexes != NIL ||
 			(step->dispatched != NULL && step->dispatched->parked)) &&
-		!true;
+		!tckpt_checkpoint_is_readable(step->checkpoint);
 }
 
 /* Adds what is wrong with a step. */

@@ -29,6 +29,7 @@
 #include "dispatch.h"
 #include "guard.h"
 #include "guc.h"
+#include "readable.h"
 #include "rules.h"
 #include "stats.h"
 #include "tasker_checkpoint.h"
@@ -255,6 +256,7 @@ new_checkpoint(const Write *write, TckptDocument *doc)
 	int64		items;
 
 	items = tckpt_require_keys(write->step, doc);
+	tckpt_check_readable(write->step, doc, NULL, insert);
 	tckpt_check_cursor(write->step, doc, insert);
 	tckpt_check_results(write->step, doc, &write->olddoc, insert);
 	if (items_must_not_fall(call))
@@ -263,6 +265,7 @@ new_checkpoint(const Write *write, TckptDocument *doc)
 	at = checkpoint_time(&write->olddoc);
 	doc->timestamp = tckpt_value_of_timestamp(at);
 	tckpt_history_read(&write->olddoc, &history);
+	tckpt_history_cut_unreadable(&history);
 	tckpt_history_append(&history, doc);
 	cut_history(&history, tckpt_history_limit, tckpt_history_size);
 	archive_cut(write, &history, at);
@@ -295,12 +298,13 @@ edit_checkpoint(const Write *write, const TckptDocument *doc)
 	TckptHistory history;
 
 	(void) tckpt_require_keys(write->step, doc);
-	tckpt_require_array(write->step, doc);
+	tckpt_require_history(write->step, doc, &write->olddoc);
+	tckpt_check_readable(write->step, doc, &write->olddoc, false);
 	if (doc->extra_size > write->olddoc.extra_size)
 		tckpt_check_results(write->step, doc, &write->olddoc, false);
 
 	tckpt_history_read(&write->olddoc, &history);
-	if (doc->history.data != NULL)
+	if (tckpt_value_is_array(&doc->history))
 		cut_history(&history,
 					JsonContainerSize((const JsonbContainer *) doc->history.data),
 					-1);
@@ -450,14 +454,14 @@ guard_insert(const Write *write, const Jsonb *new)
 
 	tckpt_require_object(write->step, tckpt_document_read(new, &doc));
 	(void) tckpt_require_keys(write->step, &doc);
-	tckpt_require_array(write->step, &doc);
+	tckpt_require_history(write->step, &doc, &write->olddoc);
 
 	if (doc.history_truncated.data == NULL &&
 		(doc.history.data == NULL ||
 		 JsonContainerSize((const JsonbContainer *) doc.history.data) == 0))
 		return with_checkpoint(write, JsonbPGetDatum(new_checkpoint(write, &doc)));
 
-	tckpt_require_truncated(write->step, &doc);
+	tckpt_check_restored(write->step, &doc);
 	tckpt_check_cursor(write->step, &doc, true);
 	tckpt_check_results(write->step, &doc, &doc, true);
 	return write->new;

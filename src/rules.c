@@ -3,18 +3,21 @@
  * rules.c
  *	  What a checkpoint must satisfy: shape, limits, items that do not fall.
  *
- * "require" raises 23514 whatever the settings say; "check" raises 54000 or
- * TC001, which tasker_checkpoint.enforce can lower to a warning.  Callers
- * apply them in that order.  "step" may be NULL where a row has no key yet.
- * No message shows a cursor or results.
+ * "require" raises 23514, and "check" 54000 or TC001.  Callers apply them in
+ * that order.  Limits and items that fall are lowered to a warning by
+ * tasker_checkpoint.enforce; what breaks readers is not.  "step" may be NULL
+ * where a row has no key yet.  No message shows a cursor or results.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "guc.h"
+#include "readable.h"
 #include "rules.h"
 #include "stats.h"
 #include "tasker_checkpoint.h"
@@ -82,35 +85,33 @@ require_key(const pg_uuid_t *step, const TckptValue *value, const char *key)
 
 /* Why a value is not a count, as errdetail. */
 static int
-count_detail(const TckptValue *value)
+count_detail(const TckptValue *value, int64 greatest)
 {
-	char	   *number;
+	TckptNumber number;
 
-	if (value->type != JENTRY_ISNUMERIC)
+	if (!tckpt_value_to_number(value, &number))
 		return errdetail("It is %s.", value_kind(value));
-
-	number = DatumGetCString(DirectFunctionCall1(numeric_out,
-												 PointerGetDatum(value->data)));
-	if (number[0] == '-')
+	if (number.negative)
 		return errdetail("It is negative.");
-	if (strchr(number, '.') != NULL)
+	if (number.scale > 0)
 		return errdetail("It is not written as an integer.");
-	return errdetail("It is greater than " INT64_FORMAT ".", PG_INT64_MAX);
+	return errdetail("It is greater than " INT64_FORMAT ".", greatest);
 }
 
 static int64
-require_count(const pg_uuid_t *step, const TckptValue *value, const char *key)
+require_count(const pg_uuid_t *step, const TckptValue *value, const char *key,
+			  int64 greatest)
 {
 	int64		count;
 
-	if (!tckpt_value_to_count(value, &count))
+	if (!tckpt_value_to_count(value, &count) || count > greatest)
 		ereport(ERROR,
 				(errcode(tckpt_refused(ERRCODE_CHECK_VIOLATION)),
 				 errmsg("key \"%s\" in the checkpoint of step \"%s\" must be a non-negative integer",
 						key, tckpt_step_name(step)),
-				 count_detail(value),
+				 count_detail(value, greatest),
 				 errhint("Write an integer from 0 to " INT64_FORMAT ", without decimals.",
-						 PG_INT64_MAX)));
+						 greatest)));
 	return count;
 }
 
@@ -120,28 +121,139 @@ tckpt_require_keys(const pg_uuid_t *step, const TckptDocument *doc)
 {
 	require_key(step, &doc->cursor, "cursor");
 	require_key(step, &doc->items_processed, "items_processed");
-	return require_count(step, &doc->items_processed, "items_processed");
+	return require_count(step, &doc->items_processed, "items_processed",
+						 PG_INT64_MAX);
 }
 
-/* A history, where there is one, is an array. */
+/*
+ * A history is an array, and the entries cut from it are counted, where they
+ * are not as "old" has them, whatever that is.
+ */
 void
-tckpt_require_array(const pg_uuid_t *step, const TckptDocument *doc)
+tckpt_require_history(const pg_uuid_t *step, const TckptDocument *doc,
+					  const TckptDocument *old)
 {
-	if (doc->history.data != NULL && !tckpt_value_is_array(&doc->history))
+	if (doc->history.data != NULL && !tckpt_value_is_array(&doc->history) &&
+		!tckpt_value_equal(&doc->history, &old->history))
 		ereport(ERROR,
 				(errcode(tckpt_refused(ERRCODE_CHECK_VIOLATION)),
 				 errmsg("key \"history\" in the checkpoint of step \"%s\" must be an array",
 						tckpt_step_name(step)),
 				 errdetail("It is %s.", value_kind(&doc->history)),
 				 errhint("Leave the key out: the server keeps the history.")));
+	if (doc->history_truncated.data != NULL &&
+		!tckpt_value_equal(&doc->history_truncated, &old->history_truncated))
+		(void) require_count(step, &doc->history_truncated,
+							 "history_truncated", TCKPT_MAX_TRUNCATED);
 }
 
-void
-tckpt_require_truncated(const pg_uuid_t *step, const TckptDocument *doc)
+/* A key as messages name it: those of the writer's own can be of any length. */
+static char *
+key_name(const TckptPair *pair)
 {
-	if (doc->history_truncated.data != NULL)
-		(void) require_count(step, &doc->history_truncated,
-							 "history_truncated");
+	int			length = pg_mbcliplen(pair->key, pair->keylen, NAMEDATALEN - 1);
+
+	return psprintf("%s%s", pnstrdup(pair->key, length),
+					length < (int) pair->keylen ? "..." : "");
+}
+
+/* Figures and a way out for what breaks readers, as errdetail and errhint. */
+static int
+unreadable_detail(const TckptUnreadable *found)
+{
+	switch (found->breach)
+	{
+		case TCKPT_NUMBER_TOO_GREAT:
+			errdetail("It has one with %d digits before the point, which readers take for infinity.",
+					  found->digits);
+			return errhint("Write it as a string.");
+		case TCKPT_TOO_MANY_DIGITS:
+			errdetail("It has one with %d, those after the point included.",
+					  found->digits);
+			return errhint("Round it, or write it as a string.");
+		default:
+			errdetail("The document itself is the first level.");
+			return errhint("Write what is inside as a string, or keep it in a table of your own.");
+	}
+}
+
+static void
+report_unreadable(int level, const pg_uuid_t *step, const TckptPair *pair,
+				  const TckptUnreadable *found)
+{
+	char	   *key = key_name(pair);
+	char	   *name = tckpt_step_name(step);
+
+	if (level >= ERROR)
+		(void) tckpt_refused(ERRCODE_PROGRAM_LIMIT_EXCEEDED);
+	ereport(level,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 found->breach == TCKPT_NUMBER_TOO_GREAT ?
+			 errmsg("key \"%s\" in the checkpoint of step \"%s\" must not have a number over 1.79e308 in magnitude",
+					key, name) :
+			 found->breach == TCKPT_TOO_MANY_DIGITS ?
+			 errmsg("key \"%s\" in the checkpoint of step \"%s\" must not have a number of more than %d digits",
+					key, name, TCKPT_MAX_DIGITS) :
+			 errmsg("key \"%s\" in the checkpoint of step \"%s\" must not be nested deeper than %d levels",
+					key, name, TCKPT_MAX_NESTING),
+			 unreadable_detail(found)));
+}
+
+/* Whether "old" has the same key with the same value. */
+static bool
+has_pair(const TckptDocument *old, const TckptPair *pair)
+{
+	TckptPair	other;
+
+	for (int i = 0; tckpt_document_pair(old, i, &other); i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (other.keylen == pair->keylen &&
+			memcmp(other.key, pair->key, pair->keylen) == 0)
+			return tckpt_value_equal(&other.value, &pair->value);
+	}
+	return false;
+}
+
+/*
+ * What the writer decides must not break readers, but for what an edit leaves
+ * as it is in "old"; NULL if it is no edit.
+ */
+void
+tckpt_check_readable(const pg_uuid_t *step, const TckptDocument *doc,
+					 const TckptDocument *old, bool insert)
+{
+	TckptDocument sent = *doc;
+	TckptPair	pair;
+	TckptUnreadable found;
+
+	/* these are the guard's */
+	sent.history.data = NULL;
+	sent.history_truncated.data = NULL;
+	sent.timestamp.data = NULL;
+
+	for (int i = 0; tckpt_document_pair(&sent, i, &pair); i++)
+		if (!tckpt_pair_is_readable(&pair, &found) &&
+			(old == NULL || !has_pair(old, &pair)))
+		{
+			report_unreadable(insert ? WARNING : ERROR, step, &pair, &found);
+			break;
+		}
+}
+
+/* The same of a document that an INSERT brings whole, which is only warned of. */
+void
+tckpt_check_restored(const pg_uuid_t *step, const TckptDocument *doc)
+{
+	TckptPair	pair;
+	TckptUnreadable found;
+
+	for (int i = 0; tckpt_document_pair(doc, i, &pair); i++)
+		if (!tckpt_pair_is_readable(&pair, &found))
+		{
+			report_unreadable(WARNING, step, &pair, &found);
+			break;
+		}
 }
 
 /*

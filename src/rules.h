@@ -18,11 +18,15 @@ extern void tckpt_require_unprocessed(const pg_uuid_t *step, bool processed);
 extern void tckpt_require_object(const pg_uuid_t *step, bool is_object);
 extern int64 tckpt_require_keys(const pg_uuid_t *step,
 								const TckptDocument *doc);
-extern void tckpt_require_array(const pg_uuid_t *step,
-								const TckptDocument *doc);
-extern void tckpt_require_truncated(const pg_uuid_t *step,
-									const TckptDocument *doc);
+extern void tckpt_require_history(const pg_uuid_t *step,
+								  const TckptDocument *doc,
+								  const TckptDocument *old);
 
+extern void tckpt_check_readable(const pg_uuid_t *step,
+								 const TckptDocument *doc,
+								 const TckptDocument *old, bool insert);
+extern void tckpt_check_restored(const pg_uuid_t *step,
+								 const TckptDocument *doc);
 extern void tckpt_check_cursor(const pg_uuid_t *step, const TckptDocument *doc,
 							   bool insert);
 extern void tckpt_check_results(const pg_uuid_t *step,

@@ -17,15 +17,27 @@
 #include <ctype.h>
 
 #include "common/int.h"
-#include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/numeric.h"
 
 #include "tasker_checkpoint.h"
 #include "value.h"
 
-/* Digits of the greatest int64 */
-#define INT64_DIGITS 19
+/*
+ * A numeric as it is stored, which numeric.c keeps to itself: a header of two
+ * bytes with all that small numbers need, or a longer one with the weight in
+ * two more; then the digits.
+ */
+#define NUMBER_BASE				10000
+#define NUMBER_FORM(header)		((header) & 0xC000)
+#define NUMBER_NEGATIVE			0x4000
+#define NUMBER_SHORT			0x8000
+#define NUMBER_SPECIAL			0xC000
+#define NUMBER_SCALE_MASK		0x3FFF
+#define NUMBER_SHORT_NEGATIVE	0x2000
+#define NUMBER_SHORT_SCALE(header)	(((header) & 0x1F80) >> 7)
+#define NUMBER_SHORT_WEIGHT(header) \
+	(((header) & 0x003F) - ((header) & 0x0040))
 
 /* Length of an RFC 3339 time in UTC, with microseconds */
 #define TIMESTAMP_LEN 27
@@ -62,7 +74,8 @@ tckpt_value_of_jsonb(const Jsonb *jb)
 
 	if (JsonContainerIsScalar(root))
 		return tckpt_value_at((const char *) &root->children[1], 0,
-						JBE_OFFLENFLD(root->children[0]), root->children[0]);
+							  JBE_OFFLENFLD(root->children[0]),
+							  root->children[0]);
 
 	return (TckptValue) {JENTRY_ISCONTAINER, VARSIZE(jb) - VARHDRSZ,
 						 (const char *) root};
@@ -200,31 +213,85 @@ tckpt_value_to_timestamp(const TckptValue *value, TimestampTz *result)
 	return p == end && tm2timestamp(&tm, fsec, &tz, result) == 0;
 }
 
-/*
- * Reads a number that is written as an integer and lies between 0 and the
- * greatest int64.  False for anything else; never raises.
- */
+/* Reads a number; false if the value is none. */
 bool
-tckpt_value_to_count(const TckptValue *value, int64 *result)
+tckpt_value_to_number(const TckptValue *value, TckptNumber *number)
 {
-	char	   *digits;
-	int64		count = 0;
-	bool		ok = true;
+	const uint16 *words;
+	Size		header_size = sizeof(uint16);
 
 	if (value->data == NULL || value->type != JENTRY_ISNUMERIC)
 		return false;
 
-	/* no function of core's converts without raising on all versions */
-	digits = DatumGetCString(DirectFunctionCall1(numeric_out,
-												 PointerGetDatum(value->data)));
-	for (char *c = digits; ok && *c != '\0'; c++)
-		ok = isdigit((unsigned char) *c) && c - digits < INT64_DIGITS &&
-			!pg_mul_s64_overflow(count, 10, &count) &&
-			!pg_add_s64_overflow(count, *c - '0', &count);
-	pfree(digits);
+	words = (const uint16 *) VARDATA(value->data);
+	memset(number, 0, sizeof(*number));
+	switch (NUMBER_FORM(words[0]))
+	{
+		case NUMBER_SPECIAL:
+			number->special = true;
+			return true;
+		case NUMBER_SHORT:
+			number->negative = (words[0] & NUMBER_SHORT_NEGATIVE) != 0;
+			number->scale = NUMBER_SHORT_SCALE(words[0]);
+			number->weight = NUMBER_SHORT_WEIGHT(words[0]);
+			break;
+		default:
+			number->negative = NUMBER_FORM(words[0]) == NUMBER_NEGATIVE;
+			number->scale = words[0] & NUMBER_SCALE_MASK;
+			number->weight = (int16) words[1];
+			header_size += sizeof(int16);
+	}
+	number->digits = (const int16 *) ((const char *) words + header_size);
+	number->ndigits = (int) ((VARSIZE(value->data) - VARHDRSZ - header_size) /
+							 sizeof(int16));
+	return true;
+}
 
-	*result = count;
-	return ok;
+/*
+ * Reads a number that is written as an integer and is not negative.  One over
+ * the greatest int64 is that, and "over".  False for anything else; never
+ * raises, since it is applied to what others stored.
+ */
+static bool
+value_to_integer(const TckptValue *value, int64 *result, bool *over)
+{
+	TckptNumber number;
+	int64		count = 0;
+
+	if (!tckpt_value_to_number(value, &number) ||
+		number.special || number.negative || number.scale > 0)
+		return false;
+
+	*over = false;
+	for (int i = 0; number.ndigits > 0 && i <= number.weight && !*over; i++)
+		*over = pg_mul_s64_overflow(count, NUMBER_BASE, &count) ||
+			pg_add_s64_overflow(count,
+								i < number.ndigits ? number.digits[i] : 0,
+								&count);
+	*result = *over ? PG_INT64_MAX : count;
+	return true;
+}
+
+/* An integer from 0 to the greatest int64; false for anything else. */
+bool
+tckpt_value_to_count(const TckptValue *value, int64 *result)
+{
+	bool		over;
+
+	return value_to_integer(value, result, &over) && !over;
+}
+
+/* An integer that is not negative, at most so great; false for anything else. */
+bool
+tckpt_value_to_capped_count(const TckptValue *value, int64 greatest,
+							int64 *result)
+{
+	bool		over;
+
+	if (!value_to_integer(value, result, &over))
+		return false;
+	*result = Min(*result, greatest);
+	return true;
 }
 
 bool
