@@ -16,17 +16,19 @@ SET tasker_checkpoint.notify = off;
 RESET client_min_messages;
 
 CREATE FUNCTION some_text() RETURNS text LANGUAGE sql AS $$
-	SELECT CASE (random() * 12)::int
+	SELECT CASE (random() * 14)::int
 		WHEN 0 THEN ''
 		WHEN 1 THEN 'é'
 		WHEN 2 THEN '日本語 — ' || chr(128512)
 		WHEN 3 THEN E'quote " backslash \\ tab \t newline \n'
 		WHEN 4 THEN repeat('long ', (random() * 400)::int)
 		WHEN 5 THEN md5(random()::text) || md5(random()::text)
+		WHEN 6 THEN E'\b\f\r\x01\x1f\x7f / \\u0041 "' || chr(55203) || chr(65535)
+		WHEN 7 THEN repeat(chr(233), (random() * 300)::int)
 		ELSE left('abcdefghijklmnopqrst', (random() * 20)::int) END
 $$;
 CREATE FUNCTION some_number() RETURNS numeric LANGUAGE sql AS $$
-	SELECT CASE (random() * 14)::int
+	SELECT CASE (random() * 22)::int
 		WHEN 0 THEN 0
 		WHEN 1 THEN -1
 		WHEN 2 THEN 9223372036854775807
@@ -38,6 +40,14 @@ CREATE FUNCTION some_number() RETURNS numeric LANGUAGE sql AS $$
 		WHEN 8 THEN 10000
 		WHEN 9 THEN 99999999999999999999999999999999.99999
 		WHEN 10 THEN -1e130
+		-- up to what readers take: the greatest double, a thousand digits
+		WHEN 11 THEN 1.7976931348623157e308
+		WHEN 12 THEN -1.7976931348623157e308
+		WHEN 13 THEN 1e-1000
+		WHEN 14 THEN ('0.' || repeat('9', 1000))::numeric
+		WHEN 15 THEN (repeat('8', 308) || '.' || repeat('7', 692))::numeric
+		WHEN 16 THEN ('-' || (1 + random() * 8)::int || '.' || repeat((random() * 9)::int::text, (random() * 999)::int))::numeric
+		WHEN 17 THEN 10::numeric ^ (random() * 300)::int
 		ELSE round((random() * 1000000)::numeric, (random() * 6)::int) END
 $$;
 CREATE FUNCTION some_scalar() RETURNS jsonb LANGUAGE sql AS $$
@@ -45,6 +55,21 @@ CREATE FUNCTION some_scalar() RETURNS jsonb LANGUAGE sql AS $$
 		WHEN 0 THEN 'null' WHEN 1 THEN 'true' WHEN 2 THEN 'false'
 		WHEN 3 THEN to_jsonb(some_number()) WHEN 4 THEN to_jsonb((random() * 100000)::int)
 		ELSE to_jsonb(some_text()) END
+$$;
+-- as deep as readers take it, with something beside and within
+CREATE FUNCTION some_depth() RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+	value jsonb := CASE WHEN random() < 0.5 THEN some_scalar() WHEN random() < 0.5 THEN '[]' ELSE '{}' END;
+BEGIN
+	FOR i IN 1 .. (ARRAY[5, 31, 32, 60, 62])[1 + (random() * 4)::int] LOOP
+		value := CASE (random() * 3)::int
+			WHEN 0 THEN jsonb_build_array(value)
+			WHEN 1 THEN jsonb_build_array(some_scalar(), value, '', jsonb_build_array())
+			WHEN 2 THEN jsonb_build_object('', '{}'::jsonb, 'k', value, 'zz', some_scalar())
+			ELSE jsonb_build_object(some_text(), value) END;
+	END LOOP;
+	RETURN value;
+END
 $$;
 -- arrays and objects of lengths around the strides in which offsets are kept
 CREATE FUNCTION some_length() RETURNS int LANGUAGE sql AS $$
@@ -56,6 +81,8 @@ DECLARE
 BEGIN
 	IF depth = 0 OR random() < 0.3 THEN
 		RETURN some_scalar();
+	ELSIF depth = 2 AND random() < 0.05 THEN
+		RETURN some_depth();
 	END IF;
 	length := some_length();
 	IF random() < 0.5 THEN
@@ -72,6 +99,9 @@ CREATE FUNCTION some_keys() RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
 	IF random() < 0.4 THEN
 		RETURN '{}';
+	ELSIF random() < 0.1 THEN
+		RETURN (SELECT jsonb_object_agg('own' || repeat('y', i % 20) || i, CASE WHEN i % 8 = 0 THEN some_value(1) ELSE some_scalar() END)
+				FROM generate_series(1, (ARRAY[27, 28, 31, 32, 33, 60, 64, 70, 200])[1 + (random() * 8)::int]) i);
 	END IF;
 	RETURN coalesce((SELECT jsonb_object_agg(key, some_value(1)) FROM unnest(ARRAY['', 'a', 'host', 'cursoq', 'cursos', 'histor', 'histora', 'historz',
 		'timestam', 'timestamo', 'timestamq', 'items_processec', 'items_processee', 'history_truncatex', 'accumulated_resultr',
@@ -102,7 +132,8 @@ SELECT '{"a": 1.0}'::jsonb = '{"a": 1.00}'::jsonb AS equal, '{"a": 1.0}'::jsonb:
 -- and the values are of all kinds
 SELECT setseed(0.5);
 SELECT array_agg(DISTINCT jsonb_typeof(v)) AS types, max(pg_column_size(v)) > 10000 AS large,
-	bool_or(jsonb_typeof(v) = 'array' AND v::text = '[]') AND bool_or(v::text = '{}') AS empty
+	bool_or(jsonb_typeof(v) = 'array' AND v::text = '[]') AND bool_or(v::text = '{}') AS empty,
+	bool_or(v::text ~ '[0-9]{255}') AS digits, bool_or(jsonb_path_exists(v, '$.**{61}')) AS deep
 FROM (SELECT some_value(3) v FROM generate_series(1, 300)) x;
 
 -- random operations on one step; what is to be stored is worked out beside it
@@ -287,4 +318,4 @@ DROP CAST (jsonb AS bytea);
 DROP EXTENSION tasker_checkpoint;
 DROP TABLE steps, bad;
 DROP PROCEDURE differ, lengths, odd;
-DROP FUNCTION compare, some_keys, some_value, some_length, some_scalar, some_number, some_text;
+DROP FUNCTION compare, some_keys, some_value, some_length, some_depth, some_scalar, some_number, some_text;

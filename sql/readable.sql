@@ -57,6 +57,15 @@ SET tasker_checkpoint.results_limit = -1;
 SET tasker_checkpoint.results_warning = 0;
 SET ROLE regress_tckpt_worker;
 SELECT what, a.result FROM samples, attempt($$SELECT tasker_checkpoint_save('00000000-0000-0000-0000-000000000001', $1, 1)$$, value) a (result) ORDER BY n;
+-- the same of random ones as of their text
+SELECT setseed(0.5);
+SELECT count(*) > 100 AS refused, count(*) FILTER (WHERE refused = fits) AS otherwise
+FROM (SELECT attempt($$SELECT tasker_checkpoint_save('00000000-0000-0000-0000-000000000001', $1, 1)$$, to_jsonb(v)) <> 'stored' AS refused,
+		abs(v) <= 1.7976931348623158e308 AND length(regexp_replace(v::text, '^-?0[.]|[-.]', '', 'g')) <= 1000 AS fits
+	FROM (SELECT ((random() * 2 - 1)::numeric * 10::numeric ^ (ARRAY[-70, -65, -5, 0, 5, 60, 65, 250, 256, 300, 307, 308, 309, 312])[1 + (random() * 13)::int])::numeric
+			+ CASE WHEN random() < 0.5 THEN 0 ELSE ('0e-' || (ARRAY[10, 60, 63, 64, 65, 690, 692, 695, 990, 999, 1000, 1001, 1010])[1 + (random() * 12)::int])::numeric END AS v
+		FROM generate_series(1, 1500)) x) y;
+
 -- each in every place
 CREATE TEMPORARY TABLE places (place text, statement text);
 INSERT INTO places VALUES
