@@ -33,9 +33,17 @@ INSERT INTO steps (checkpoint)
 SELECT jsonb_build_object(repeat('x', 1000), repeat('y', 10000), 'items_processed', 5, 'accumulated_results',
 	(SELECT jsonb_object_agg(md5(i::text), i) FROM generate_series(1, 1000) i) || '{"total_items": 10}');
 
+-- numbers that take gigabytes when they are written out
+INSERT INTO steps (inputs, checkpoint)
+SELECT jsonb_build_object('cursor', jsonb_build_object('start_cursor', many, 'end_cursor', many)),
+	jsonb_build_object('items_processed', 1e131071, 'accumulated_results', jsonb_build_object('total_items', many, 'many', many))
+FROM (SELECT jsonb_agg(1e131071) AS many FROM generate_series(1, 9000)) x;
+
+SET statement_timeout = '10s';
 SELECT n, items_processed AS items, total, percent, rate, eta, checkpointed_at, sequence, state
 FROM tasker_checkpoint_progress JOIN steps ON id = step_uuid ORDER BY n;
 SELECT count(*) FROM steps, tasker_checkpoint_progress(id);
+RESET statement_timeout;
 
 DROP TABLE steps;
 DROP EXTENSION tasker_checkpoint;

@@ -37,7 +37,7 @@ SET statement_timeout = '5s';
 SELECT label, items_processed, deliveries FROM tasker_checkpoint_claim('one', max_steps => 100) JOIN steps ON workflow_step_uuid = step_uuid ORDER BY workflow_step_uuid;
 SELECT label, d.parked, d.worker, d.deliveries FROM tasker_checkpoint_dispatched() d JOIN steps ON workflow_step_uuid = step_uuid
 WHERE d.worker IS NULL ORDER BY workflow_step_uuid;
-SELECT label, finding, severity, figure, detail FROM tasker_checkpoint_health JOIN steps ON workflow_step_uuid = step_uuid WHERE finding = 'parked' ORDER BY workflow_step_uuid LIMIT 2;
+SELECT label, finding, severity, figure, detail LIKE '%checkpoint has a number%' AS told FROM tasker_checkpoint_health JOIN steps ON workflow_step_uuid = step_uuid WHERE finding = 'parked' ORDER BY workflow_step_uuid LIMIT 2;
 SELECT count(*) FROM tasker_checkpoint_health WHERE finding = 'parked';
 RESET statement_timeout;
 -- asked for by name, too; resumed as it is, it is parked again
