@@ -135,7 +135,7 @@ def package_list(context: Context, step: Step, progress: Progress) -> None:
     while cursor < step.end_cursor and not context.yielded:
         stop = context.stop_requested
         keep = context.checkpoint_yield if stop else context.checkpoint_save
-        with connection.transaction(), connection.cursor() as rows:
+        with context.transaction(), connection.cursor() as rows:
             with rows.copy("COPY packages FROM STDIN") as copy:
                 for package in islice(records, step.batch_size):
                     copy.write_row(package)

@@ -29,6 +29,7 @@ struct TckptWorker
 	PGconn	   *connection;
 	char	   *schema;			/* quoted, NULL before the first connection */
 	char		abandoned[UUID_LENGTH + 1]; /* claim held as it was lost */
+	int64_t		committed;		/* the step's last sequence known to be */
 	int			stop_pipe[2];	/* a byte in it says stop */
 	volatile sig_atomic_t stop;
 

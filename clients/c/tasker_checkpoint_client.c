@@ -96,6 +96,7 @@ status_of(const char *sqlstate)
 		TckptStatus status;
 	}			known[] = {
 		{"TC002", TCKPT_SUPERSEDED},
+		{"TC003", TCKPT_STORED_BEFORE},
 		{"TC001", TCKPT_ITEMS_WENT_BACKWARDS},
 		{"54000", TCKPT_LIMIT_EXCEEDED},
 		{"P0002", TCKPT_STEP_NOT_FOUND},
@@ -122,6 +123,21 @@ tckpt_fail(TckptContext *context, TckptStatus status, const char *format,...)
 }
 
 /*
+ * At the end of a transaction: a COMMIT without a reply may as well have
+ * failed, and one that was refused says ROLLBACK.
+ */
+static void
+note_end(TckptContext *context, const PGresult *res, bool ok)
+{
+	if (PQtransactionStatus(context->connection) != PQTRANS_IDLE)
+		return;
+	if (ok && strcmp(PQcmdStatus((PGresult *) res), "ROLLBACK") != 0)
+		context->worker->committed = context->sequence;
+	else
+		context->sequence = context->worker->committed;
+}
+
+/*
  * Runs a statement on the context's connection.  Its error is noted in the
  * context.  "result" may be NULL; what it points to is set, to be cleared by
  * the caller, only if the status is TCKPT_OK.
@@ -136,6 +152,7 @@ tckpt_exec(TckptContext *context, PGresult **result, const char *sql,
 	const char *sqlstate;
 	TckptStatus status;
 
+	note_end(context, res, rc == PGRES_COMMAND_OK || rc == PGRES_TUPLES_OK);
 	if (rc == PGRES_COMMAND_OK || rc == PGRES_TUPLES_OK)
 	{
 		if (result != NULL)
@@ -207,12 +224,14 @@ checkpoint(TckptContext *context, const char *call, const char *cursor,
 	directive = PQgetvalue(res, 0, 2);
 	got.directive = strcmp(directive, "pause") == 0 ? TCKPT_PAUSE
 		: strcmp(directive, "cancel") == 0 ? TCKPT_CANCEL : TCKPT_CONTINUE;
+	got.replayed = PQgetvalue(res, 0, 3)[0] == 't';
+	context->sequence = got.sequence;
+	note_end(context, res, true);
 	PQclear(res);
 
 	pthread_mutex_lock(&worker->lock);
 	worker->told = got.directive != TCKPT_CONTINUE;
 	pthread_mutex_unlock(&worker->lock);
-	context->sequence = got.sequence;
 	if (receipt != NULL)
 		*receipt = got;
 	return TCKPT_OK;

@@ -26,9 +26,12 @@ typedef struct TckptWorker TckptWorker;
 typedef enum TckptStatus
 {
 	TCKPT_OK,
-	TCKPT_TRANSIENT_ERROR,		/* the handler's: try again */
+	TCKPT_TRANSIENT_ERROR,		/* the handler's: try again; no failure if it
+								 * was told to stop */
 	TCKPT_PERMANENT_ERROR,		/* the handler's: never again */
 	TCKPT_SUPERSEDED,			/* TC002: the step goes on elsewhere, stop */
+	TCKPT_STORED_BEFORE,		/* TC003: with an earlier try's rows; for the
+								 * worker to find out what that means */
 	TCKPT_ITEMS_WENT_BACKWARDS, /* TC001 */
 	TCKPT_LIMIT_EXCEEDED,		/* 54000 */
 	TCKPT_STEP_NOT_FOUND,		/* P0002 */
@@ -50,6 +53,8 @@ typedef struct TckptReceipt
 	int64_t		sequence;
 	char		event_id[37];
 	TckptDirective directive;
+	bool		replayed;		/* done before; what the transaction did after
+								 * it was not */
 } TckptReceipt;
 
 /* A claimed step; all pointers are valid until the last callback returns. */

@@ -75,9 +75,33 @@ run_handler(TckptContext *context, TckptHandler handler)
 	PQclear(PQexec(context->connection, "ROLLBACK"));
 	context->yielded = false;
 	if (status == TCKPT_OK)
-		status = tckpt_fail(context, TCKPT_TRANSIENT_ERROR,
+		status = tckpt_fail(context, TCKPT_SQL_ERROR,
 							"handler left a transaction open");
 	return status;
+}
+
+/*
+ * Whether the step goes on as if nothing had failed.  What was stored before by
+ * a transaction whose reply was lost is gone on from; stored twice by the
+ * handler it is a failure.
+ */
+static bool
+is_interruption(TckptContext *context, TckptStatus status)
+{
+	const char *const values[] = {context->step_uuid};
+	TckptContext look = {.worker = context->worker, .connection = context->connection};
+	char		sql[STATEMENT_LENGTH];
+	PGresult   *res;
+	bool		newer;
+
+	if (status == TCKPT_TRANSIENT_ERROR)
+		return tckpt_stop_requested(context);
+	if (status != TCKPT_STORED_BEFORE ||
+		tckpt_exec(&look, &res, tckpt_call(look.worker, "load($1)", sql), 1, values) != TCKPT_OK)
+		return false;
+	newer = strtoll(PQgetvalue(res, 0, 5), NULL, 10) > context->sequence;
+	PQclear(res);
+	return newer;
 }
 
 /* Gives the step back, as what the handler came to asks for. */
@@ -88,6 +112,12 @@ settle(TckptContext *context, TckptStatus status)
 	char		delay[INTERVAL_LENGTH];
 	const char *const values[] = {context->event_id, delay};
 
+	if (is_interruption(context, status))
+	{
+		tckpt_log(context->worker, "step %s is handed back: %s",
+				  context->step_uuid, context->error);
+		return in_transaction(context, NULL, "release($1, interrupted => true)", 1, values);
+	}
 	if (status == TCKPT_OK)
 	{
 		if (context->yielded)
@@ -95,7 +125,7 @@ settle(TckptContext *context, TckptStatus status)
 		status = in_transaction(context, options->on_success,
 								"complete($1)", 1, values);
 	}
-	else if (status == TCKPT_PERMANENT_ERROR)
+	else if (status == TCKPT_PERMANENT_ERROR || status == TCKPT_STORED_BEFORE)
 	{
 		tckpt_log(context->worker, "step %s failed for good: %s",
 				  context->step_uuid, context->error);
@@ -134,6 +164,7 @@ run_step(TckptWorker *worker, PGresult *delivery, TckptHandler handler)
 	TckptStatus status;
 
 	tckpt_heart_set(worker, context.event_id, false);
+	worker->committed = context.sequence;
 
 	/* after on_start, so that the step is locked before its event */
 	status = in_transaction(&context, worker->options.on_start,

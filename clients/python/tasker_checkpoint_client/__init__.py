@@ -1,6 +1,13 @@
 """Batch workers on the PostgreSQL extension tasker_checkpoint."""
 
-from .client import Client, Delivery, Receipt, is_superseded
+from .client import (
+    Client,
+    Delivery,
+    Receipt,
+    State,
+    is_stored_before,
+    is_superseded,
+)
 from .worker import Context, PermanentError, TransientError, Worker
 
 __all__ = [
@@ -9,7 +16,9 @@ __all__ = [
     "Delivery",
     "PermanentError",
     "Receipt",
+    "State",
     "TransientError",
     "Worker",
+    "is_stored_before",
     "is_superseded",
 ]

@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 SUPERSEDED = "TC002"
+STORED_BEFORE = "TC003"
 
 
 class Receipt(NamedTuple):
@@ -22,6 +23,18 @@ class Receipt(NamedTuple):
     sequence: int
     event_id: UUID | None
     directive: str
+    #: the call was done before; what the transaction did after it was not
+    replayed: bool
+
+
+class State(NamedTuple):
+    """Where to resume a step.  Without a checkpoint: None, 0, None, 0."""
+
+    has_checkpoint: bool
+    cursor: Any
+    items_processed: int
+    accumulated_results: Any
+    sequence: int
 
 
 class Delivery(NamedTuple):
@@ -41,6 +54,19 @@ def is_superseded(error: BaseException) -> bool:
     """Tell whether the step has gone on elsewhere: stop and write nothing."""
     return (
         isinstance(error, psycopg.Error) and error.diag.sqlstate == SUPERSEDED
+    )
+
+
+def is_stored_before(error: BaseException) -> bool:
+    """Tell whether the checkpoint is there, with an earlier try's rows.
+
+    Roll back and load.  A sequence above that of the last receipt: a reply
+    was lost, go on from what is stored.  The same: the handler has stored one
+    checkpoint twice, with different rows.
+    """
+    return (
+        isinstance(error, psycopg.Error)
+        and error.diag.sqlstate == STORED_BEFORE
     )
 
 
@@ -89,6 +115,19 @@ class Client:
             for row in rows
         ]
 
+    def load(self, step_uuid: UUID) -> State:
+        """Return where to resume a step."""
+        row = self._rows(
+            "has_checkpoint, cursor::text, items_processed,"
+            " accumulated_results::text, sequence",
+            "load",
+            "%s",
+            [step_uuid],
+        )[0]
+        return State(*row)._replace(
+            cursor=_load(row[1]), accumulated_results=_load(row[3])
+        )
+
     def checkpoint_yield(
         self,
         step_uuid: UUID,
@@ -133,10 +172,16 @@ class Client:
         """End the step's dispatch; False: it was not ours to end."""
         return bool(self._value("complete", [event_id]))
 
-    def release(self, event_id: UUID, delay: float = 0.0) -> bool:
-        """Hand the step back, to be claimed after delay seconds."""
-        arguments = "%s, make_interval(secs => %s)"
-        return bool(self._value("release", [event_id, delay], arguments))
+    def release(
+        self, event_id: UUID, delay: float = 0.0, interrupted: bool = False
+    ) -> bool:
+        """Hand the step back, to be claimed after delay seconds.
+
+        Interrupted: its handler has not failed, and the claim does not count.
+        """
+        arguments = "%s, make_interval(secs => %s), %s"
+        values = [event_id, delay, interrupted]
+        return bool(self._value("release", values, arguments))
 
     def _write(
         self,
@@ -148,7 +193,7 @@ class Client:
         event_id: UUID | None,
     ) -> Receipt:
         row = self._rows(
-            "sequence, event_id, directive",
+            "sequence, event_id, directive, replayed",
             function,
             "%s, %s::jsonb, %s, %s::jsonb, %s",
             [

@@ -30,7 +30,13 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from .client import Client, Delivery, Receipt, is_superseded
+from .client import (
+    Client,
+    Delivery,
+    Receipt,
+    is_stored_before,
+    is_superseded,
+)
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +50,11 @@ Outcome = Callable[["Context", Any], None]
 
 
 class TransientError(Exception):
-    """Raised by a handler: try again after delay seconds."""
+    """Raised by a handler: try again after delay seconds.
+
+    Of a handler that was told to stop it is no failure: the step is handed
+    back at once, and the run does not count.
+    """
 
     def __init__(self, *args: object, delay: float = 0.0) -> None:
         super().__init__(*args)
@@ -74,7 +84,7 @@ class Context:
         self.deliveries = delivery.deliveries
         #: number of the last checkpoint, those of this run included
         self.sequence = delivery.sequence
-        #: in autocommit mode: work is put together by transaction()
+        #: in autocommit mode; transaction() puts work together
         self.connection = client.connection
         self.yielded = False
         self._client = client
@@ -89,6 +99,18 @@ class Context:
     def request_stop(self) -> None:
         """Ask this handler to yield at its next checkpoint."""
         self._told_to_stop = True
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit rows and checkpoint together; write the rows first."""
+        before = self.sequence, self.yielded
+        try:
+            with self.connection.transaction():
+                yield
+        except BaseException:
+            # a COMMIT without a reply may as well have failed
+            self.sequence, self.yielded = before
+            raise
 
     def checkpoint_yield(
         self,
@@ -115,8 +137,8 @@ class Context:
     ) -> Receipt:
         """Persist progress and go on.
 
-        Inside connection.transaction(), the work since the last checkpoint
-        commits with it, and so is done exactly once.
+        Inside transaction(), the work since the last checkpoint commits with
+        it, and so is done exactly once.
         """
         return self._note(
             self._client.checkpoint_save(
@@ -402,7 +424,7 @@ class Worker:
         try:
             for context in contexts:
                 if self._stopping:
-                    client.release(context.event_id)
+                    client.release(context.event_id, interrupted=True)
                 else:
                     self._run_step(context, client, handler)
                 companion.drop(context)
@@ -434,9 +456,6 @@ class Worker:
         try:
             self._fenced(context, context.heartbeat, self._on_start)
             result = handler(context)
-        except PermanentError as error:
-            log.warning("step %s: %s", context.step_uuid, error)
-            self._fenced(context, complete, self._on_permanent_failure, error)
         except Exception as error:
             if (
                 client.connection.closed
@@ -444,6 +463,16 @@ class Worker:
                 or is_superseded(error)
             ):
                 raise
+            if self._is_interruption(context, client, error):
+                log.info("step %s: handed back: %s", context.step_uuid, error)
+                client.release(context.event_id, interrupted=True)
+                return
+            if isinstance(error, PermanentError) or is_stored_before(error):
+                log.warning("step %s: %s", context.step_uuid, error)
+                self._fenced(
+                    context, complete, self._on_permanent_failure, error
+                )
+                return
             if isinstance(error, TransientError):
                 log.warning("step %s: %s", context.step_uuid, error)
                 delay = error.delay
@@ -459,6 +488,21 @@ class Worker:
         else:
             if not context.yielded:
                 self._fenced(context, complete, self._on_success, result)
+
+    @staticmethod
+    def _is_interruption(
+        context: Context, client: Client, error: Exception
+    ) -> bool:
+        """Tell whether the step goes on as if nothing had failed.
+
+        What was stored before by a transaction whose reply was lost is gone
+        on from; stored twice by the handler it is a failure.
+        """
+        if is_stored_before(error):
+            client.connection.rollback()
+            stored = client.load(context.step_uuid).sequence
+            return stored > context.sequence
+        return isinstance(error, TransientError) and context.stop_requested
 
     @staticmethod
     def _fenced(

@@ -25,6 +25,8 @@ export interface Receipt {
   sequence: number;
   eventId: string | null;
   directive: "continue" | "pause" | "cancel";
+  /** The call was done before; what the transaction did after it was not. */
+  replayed: boolean;
 }
 
 /** Where to resume a step. Without a checkpoint: null, 0, null, 0. */
@@ -60,6 +62,13 @@ export class CheckpointError extends Error {
 
 /** TC002: the step goes on elsewhere. Stop without writing anything. */
 export class Superseded extends CheckpointError {}
+/**
+ * TC003: the checkpoint is there, with an earlier try's rows. Roll back and
+ * load. A sequence above that of the last receipt: a reply was lost, go on from
+ * what is stored. The same: the handler has stored one checkpoint twice, with
+ * different rows.
+ */
+export class StoredBefore extends CheckpointError {}
 /** TC001: items processed are fewer than those stored. */
 export class ItemsWentBackwards extends CheckpointError {}
 /** 54000: cursor or results are larger than the operator allows. */
@@ -71,6 +80,7 @@ export class WrongState extends CheckpointError {}
 
 const errors: Record<string, typeof CheckpointError | undefined> = {
   TC002: Superseded,
+  TC003: StoredBefore,
   TC001: ItemsWentBackwards,
   "54000": LimitExceeded,
   P0002: StepNotFound,
@@ -82,7 +92,16 @@ export function isSuperseded(error: unknown): boolean {
   return error instanceof Superseded || (error instanceof pg.DatabaseError && error.code === "TC002");
 }
 
-/** For handlers to throw: try again, after so many seconds. */
+/** Whether the checkpoint was stored before; also says so of a bare error of pg's. */
+export function isStoredBefore(error: unknown): error is Error {
+  return error instanceof StoredBefore || (error instanceof pg.DatabaseError && error.code === "TC003");
+}
+
+/**
+ * For handlers to throw: try again, after so many seconds. Of a handler that was
+ * told to stop it is no failure: the step is handed back at once, and the run
+ * does not count.
+ */
 export class TransientError extends Error {
   constructor(message: string, readonly delay = 0) {
     super(message);
@@ -155,7 +174,7 @@ export class Client {
     }));
   }
 
-  /** Where to resume a step that came without a claim. */
+  /** Where to resume a step. */
   async load(stepUuid: string): Promise<State> {
     const [has, cursor, items, results, , sequence] = await this.#row("load", stepUuid);
     return {
@@ -193,9 +212,12 @@ export class Client {
     return (await this.#row("complete", eventId))[0] === "t";
   }
 
-  /** Hands the step back; it can be claimed after so many seconds. */
-  async release(eventId: string, delay = 0): Promise<boolean> {
-    return (await this.#row("release", eventId, `${delay} seconds`))[0] === "t";
+  /**
+   * Hands the step back; it can be claimed after so many seconds. Interrupted:
+   * its handler has not failed, and the claim does not count.
+   */
+  async release(eventId: string, delay = 0, interrupted = false): Promise<boolean> {
+    return (await this.#row("release", eventId, `${delay} seconds`, interrupted))[0] === "t";
   }
 
   async #checkpoint(
@@ -206,6 +228,7 @@ export class Client {
       sequence: Number(row[0]),
       eventId: row[1] ?? null,
       directive: row[2] as Receipt["directive"],
+      replayed: row[3] === "t",
     };
   }
 
@@ -296,9 +319,17 @@ export class Context {
       this.stepUuid, cursor, itemsProcessed, accumulatedResults, this.eventId));
   }
 
-  /** Runs the work in a transaction of the connection. */
-  transaction<T>(work: () => Promise<T>): Promise<T> {
-    return inTransaction(this.connection, work);
+  /** Runs the work in a transaction of the connection. Write rows first. */
+  async transaction<T>(work: () => Promise<T>): Promise<T> {
+    const { sequence, yielded } = this;
+    try {
+      return await inTransaction(this.connection, work);
+    } catch (error) {
+      // a COMMIT without a reply may as well have failed
+      this.sequence = sequence;
+      this.yielded = yielded;
+      throw error;
+    }
   }
 
   /** Extends the lease now, as the loop does anyway. False: stop. */
@@ -342,7 +373,7 @@ export interface WorkerOptions<Result> {
   onStart?: (context: Context) => Promise<void>;
   onSuccess?: (context: Context, result: Result) => Promise<void>;
   onTransientFailure?: (context: Context, error: unknown) => Promise<void>;
-  onPermanentFailure?: (context: Context, error: PermanentError) => Promise<void>;
+  onPermanentFailure?: (context: Context, error: Error) => Promise<void>;
 }
 
 export interface RunOptions {
@@ -591,7 +622,9 @@ export class Worker<Result = unknown> {
       await link.reset();
       if (link.lost || isSuperseded(error)) throw error;
       this.#log(`step ${context.stepUuid}: ${error}`);
-      if (error instanceof PermanentError) {
+      if (await this.#isInterruption(client, context, error)) {
+        await client.release(eventId, 0, true);
+      } else if (error instanceof PermanentError || isStoredBefore(error)) {
         await this.#fenced(context, complete, async () => onPermanentFailure?.(context, error));
       } else {
         const delay = error instanceof TransientError ? error.delay : retryDelay;
@@ -599,6 +632,16 @@ export class Worker<Result = unknown> {
           async () => onTransientFailure?.(context, error));
       }
     }
+  }
+
+  /**
+   * Whether the step goes on as if nothing had failed. What was stored before by
+   * a transaction whose reply was lost is gone on from; stored twice by the
+   * handler it is a failure.
+   */
+  async #isInterruption(client: Client, context: Context, error: unknown): Promise<boolean> {
+    if (isStoredBefore(error)) return (await client.load(context.stepUuid)).sequence > context.sequence;
+    return error instanceof TransientError && context.stopRequested;
   }
 
   /**

@@ -36,6 +36,10 @@ typedef struct Batch
 	long long	fail_at;		/* -1: it does not fail in this attempt */
 	bool		fail_permanently;
 	int			delay;			/* milliseconds an item */
+	bool		repeat;
+	bool		store_twice;
+	bool		hand_back;
+	bool		stand_still;
 
 	long long	next;
 	long long	saved;			/* items before it have been applied */
@@ -106,7 +110,9 @@ read_inputs(Batch *batch)
 									" CASE WHEN told ->> 'fail_on_attempt' IN ('always', attempts::text)"
 									" THEN told ->> 'fail_after' ELSE '-1' END,"
 									" (told ->> 'fail_permanently')::boolean,"
-									" coalesce(told ->> 'item_delay_ms', '0')"
+									" coalesce(told ->> 'item_delay_ms', '0'),"
+									" told ? 'repeat', told ? 'store_twice',"
+									" told ? 'hand_back', told ? 'stand_still'"
 									" FROM tasker.workflow_steps,"
 									" LATERAL (SELECT inputs -> 'cursor', inputs -> 'batch_metadata')"
 									" AS i (range, told)"
@@ -124,6 +130,10 @@ read_inputs(Batch *batch)
 		batch->fail_at += batch->start;
 	batch->fail_permanently = PQgetvalue(res, 0, 6)[0] == 't';
 	batch->delay = atoi(PQgetvalue(res, 0, 7));
+	batch->repeat = PQgetvalue(res, 0, 8)[0] == 't';
+	batch->store_twice = PQgetvalue(res, 0, 9)[0] == 't';
+	batch->hand_back = PQgetvalue(res, 0, 10)[0] == 't';
+	batch->stand_still = PQgetvalue(res, 0, 11)[0] == 't';
 	PQclear(res);
 	return TCKPT_OK;
 }
@@ -178,7 +188,6 @@ apply(Batch *batch)
 
 	snprintf(first, sizeof(first), "%lld", batch->saved);
 	snprintf(end, sizeof(end), "%lld", batch->next);
-	batch->saved = batch->next;
 	return tckpt_exec(batch->context, NULL,
 					  "INSERT INTO applied (step_uuid, item, worker)"
 					  " SELECT $1, i, $4 FROM generate_series($2::bigint, $3::bigint - 1) AS i",
@@ -186,7 +195,7 @@ apply(Batch *batch)
 }
 
 static TckptStatus
-checkpoint(Batch *batch, bool save)
+checkpoint(Batch *batch, bool save, TckptReceipt *receipt)
 {
 	char		cursor[CURSOR_LENGTH];
 	Text		results = {0};
@@ -195,14 +204,14 @@ checkpoint(Batch *batch, bool save)
 	cursor_of(batch->cursor_kind, batch->next, cursor);
 	totals(batch, "", &results);
 	status = (save ? tckpt_checkpoint_save : tckpt_checkpoint_yield)
-		(batch->context, cursor, batch->next - batch->start, results.data, NULL);
+		(batch->context, cursor, batch->next - batch->start, results.data, receipt);
 	free(results.data);
 	return status;
 }
 
 /* Rows and checkpoint in one transaction. */
 static TckptStatus
-apply_and_checkpoint(Batch *batch, bool save)
+apply_and_checkpoint(Batch *batch, bool save, TckptReceipt *receipt)
 {
 	TckptContext *context = batch->context;
 	TckptStatus status = tckpt_exec(context, NULL, "BEGIN", 0, NULL);
@@ -210,10 +219,34 @@ apply_and_checkpoint(Batch *batch, bool save)
 	if (status == TCKPT_OK)
 		status = apply(batch);
 	if (status == TCKPT_OK)
-		status = checkpoint(batch, save);
+		status = checkpoint(batch, save, receipt);
 	if (status == TCKPT_OK)
 		status = tckpt_exec(context, NULL, "COMMIT", 0, NULL);
 	return status;
+}
+
+/* Sends it, and once more if the reply was lost and it is told to. */
+static TckptStatus
+send_checkpoint(Batch *batch, bool save)
+{
+	TckptStatus (*send) (Batch *, bool, TckptReceipt *) =
+		batch->save ? apply_and_checkpoint : checkpoint;
+	TckptReceipt receipt;
+	TckptStatus status = send(batch, save, &receipt);
+	bool		repeated = false;
+
+	if (batch->repeat && status == TCKPT_SQL_ERROR &&
+		strcmp(batch->context->sqlstate, "08007") == 0)
+	{
+		repeated = true;
+		status = send(batch, save, &receipt);
+	}
+	if (status != TCKPT_OK)
+		return status;
+	if (receipt.replayed != repeated)
+		return tckpt_fail(batch->context, TCKPT_PERMANENT_ERROR, "replayed is not to be expected");
+	batch->saved = batch->next;
+	return TCKPT_OK;
 }
 
 /* The rest of the batch, or what of it is to be done in this run. */
@@ -221,8 +254,11 @@ static TckptStatus
 process(Batch *batch)
 {
 	TckptContext *context = batch->context;
+	TckptReceipt receipt;
 	TckptStatus status = TCKPT_OK;
 
+	if (batch->stand_still)
+		return send_checkpoint(batch, false);
 	while (status == TCKPT_OK && !context->yielded)
 	{
 		char		item_id[40];
@@ -235,6 +271,8 @@ process(Batch *batch)
 							  TCKPT_PERMANENT_ERROR : TCKPT_TRANSIENT_ERROR,
 							  "told to fail after %lld items", batch->next - batch->start);
 
+		if (batch->hand_back && tckpt_stop_requested(context))
+			return tckpt_fail(context, TCKPT_TRANSIENT_ERROR, "told to stop");
 		if (batch->delay > 0)
 			poll(NULL, 0, batch->delay);
 		snprintf(item_id, sizeof(item_id), "%s\"item_%04lld\"",
@@ -244,13 +282,17 @@ process(Batch *batch)
 		more = batch->next < batch->end;
 
 		if (!batch->save)
+		{
 			status = apply(batch);
-		if (status == TCKPT_OK && (batch->next - batch->start) % batch->interval == 0 && more)
-			status = batch->save ? apply_and_checkpoint(batch, !tckpt_stop_requested(context))
-				: checkpoint(batch, false);
+			batch->saved = batch->next;
+		}
+		if (status != TCKPT_OK || (more && (batch->next - batch->start) % batch->interval != 0))
+			continue;
+		if (batch->save && batch->store_twice)
+			status = apply_and_checkpoint(batch, true, &receipt);
+		if (status == TCKPT_OK && (batch->save || more))
+			status = send_checkpoint(batch, batch->save && !(more && tckpt_stop_requested(context)));
 	}
-	if (status == TCKPT_OK && batch->saved < batch->next)
-		status = apply_and_checkpoint(batch, true);
 	return status;
 }
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import psycopg
 
+from .proxy import Proxy
+
 WORKERS = Path(__file__).resolve().parent.parent
 ROOT = WORKERS.parent.parent
 
@@ -116,6 +118,16 @@ class Instance:
                 self._start_pooler()
         return self.conninfo(database, POOLER_PORT)
 
+    def proxied(
+        self, database: str, function: str, hides_it: bool
+    ) -> tuple[str, Proxy]:
+        """Return a connection string that leads through a proxy of its own."""
+        directory = self.directory / f"proxy_{database}"
+        server = self.directory / f".s.PGSQL.{PORT}"
+        proxy = Proxy(directory, server, function, hides_it)
+        conninfo = f"host={directory} port={PORT} user=postgres"
+        return f"{conninfo} dbname={database}", proxy
+
     def create_database(self, name: str) -> str:
         """Make a database with the tables of the tests."""
         with psycopg.connect(
@@ -128,12 +140,9 @@ class Instance:
         """Restart in immediate mode, as after a crash."""
         self._pg_ctl("restart", "-m", "immediate")
 
-    def errors(self, databases: str) -> list[str]:
-        """Return the errors that workers got, but for a claim superseded.
-
-        That is the one they are to expect.
-        """
-        error = re.compile(rf"\] (?!TC002)\S+ ({databases}) ERROR: .*")
+    def errors(self, databases: str, expected: str = "TC002") -> list[str]:
+        """Return the errors that workers got, but for those to be expected."""
+        error = re.compile(rf"\] (?!{expected})\S+ ({databases}) ERROR: .*")
         return sorted({match[0] for match in error.finditer(self.log())})
 
     def log(self) -> str:

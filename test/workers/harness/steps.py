@@ -129,6 +129,14 @@ class Steps:
         ).fetchone()
         return row["worker"] if row else None
 
+    def deliveries(self, step: Step) -> int:
+        """Return how often the step was claimed since it last moved."""
+        deliveries: int = self.value(
+            "SELECT deliveries FROM tasker_checkpoint_dispatched(%s)",
+            step.uuid,
+        )
+        return deliveries
+
     def await_claimed(self, step: Step, worker: str) -> None:
         """Wait until the worker has the step."""
         wait_until(

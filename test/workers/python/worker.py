@@ -8,11 +8,14 @@ import argparse
 import json
 import logging
 import select
+from collections.abc import Callable
 from typing import Any, LiteralString
 
+import psycopg
 from tasker_checkpoint_client import (
     Context,
     PermanentError,
+    Receipt,
     TransientError,
     Worker,
 )
@@ -69,6 +72,10 @@ class Batch:
         if metadata.get("fail_permanently"):
             self.error = PermanentError
         self.item_delay = metadata.get("item_delay_ms", 0) / 1000
+        self.repeat = metadata.get("repeat", False)
+        self.store_twice = metadata.get("store_twice", False)
+        self.hand_back = metadata.get("hand_back", False)
+        self.stand_still = metadata.get("stand_still", False)
         self.unsaved: list[int] = []
 
         self.item = self.start + context.checkpoint_items_processed
@@ -94,6 +101,8 @@ class Batch:
             self.attempts,
         ):
             raise self.error(f"told to fail after {self.done} items")
+        if self.hand_back and self.context.stop_requested:
+            raise TransientError("told to stop")
         select.select([], [], [], self.item_delay)
         self.results["running_total"] += self.item + 1
         self.results["item_ids"].append(f"item_{self.item:04d}")
@@ -110,32 +119,57 @@ class Batch:
                     for item in self.unsaved
                 ],
             )
+
+    def keep(self, stop: bool) -> Receipt:
+        """Persist, and yield if it is to stop."""
+        context = self.context
+        keep = context.checkpoint_yield if stop else context.checkpoint_save
+        return keep(self.cursor(), self.done, self.results)
+
+    def apply_and_keep(self, stop: bool) -> Receipt:
+        """Rows and checkpoint in one transaction."""
+        with self.context.transaction():
+            self.apply()
+            return self.keep(stop)
+
+    def send(self, keep: Callable[[bool], Receipt], stop: bool) -> None:
+        """Send it, and once more if the reply was lost and it is told to."""
+        repeated = False
+        try:
+            receipt = keep(stop)
+        except psycopg.errors.TransactionResolutionUnknown:
+            if not self.repeat:
+                raise
+            repeated = True
+            receipt = keep(stop)
+        if receipt.replayed != repeated:
+            raise PermanentError(f"not to be expected: {receipt}")
         self.unsaved.clear()
 
 
 def run_batch(batch: Batch) -> dict[str, Any] | None:
     """Run until the end, which returns results, or until a yield."""
     context = batch.context
+    if batch.stand_still:
+        batch.send(batch.keep, True)
+        return None
     while batch.item < batch.end:
         batch.do_item()
         if not batch.saving:
             batch.apply()
+            batch.unsaved.clear()
         more = batch.item < batch.end
         if more and batch.done % batch.interval:
             continue
-        progress = (batch.cursor(), batch.done, batch.results)
         if not batch.saving:
             if more:
-                context.checkpoint_yield(*progress)
+                batch.send(batch.keep, True)
                 return None
             continue
         stopping = more and context.stop_requested
-        with context.connection.transaction():
-            batch.apply()
-            if stopping:
-                context.checkpoint_yield(*progress)
-            else:
-                context.checkpoint_save(*progress)
+        if batch.store_twice:
+            batch.apply_and_keep(stopping)
+        batch.send(batch.apply_and_keep, stopping)
         if stopping:
             return None
     return batch.results | {"total": batch.end - batch.start}

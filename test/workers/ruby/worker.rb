@@ -32,17 +32,21 @@ class Batch
 
   # Runs until the end, which returns results, or until a yield.
   def run
+    return send_checkpoint { keep(true) } if @stand_still
+
     while @item < @end
       do_item
-      apply unless @saving
+      apply_and_forget unless @saving
       more = @item < @end
       next if more && (done % @interval).nonzero?
 
       if @saving
-        return if save(more)
+        stopping = more && @context.stop_requested?
+        apply_and_keep(stopping) if @store_twice
+        send_checkpoint { apply_and_keep(stopping) }
+        return if stopping
       elsif more
-        @context.checkpoint_yield(cursor, done, @results)
-        return
+        return send_checkpoint { keep(true) }
       end
     end
     @results.merge("total" => @end - @start)
@@ -68,6 +72,8 @@ class Batch
     @error = TaskerCheckpointClient::TransientError
     @error = TaskerCheckpointClient::PermanentError if metadata["fail_permanently"]
     @item_delay = (metadata["item_delay_ms"] || 0) / 1000.0
+    @repeat, @store_twice, @hand_back, @stand_still =
+      metadata.values_at("repeat", "store_twice", "hand_back", "stand_still")
   end
 
   # Items done since the step's beginning.
@@ -98,6 +104,7 @@ class Batch
     if done == @fail_after && ["always", @attempts].include?(@fail_on_attempt)
       raise @error, "told to fail after #{done} items"
     end
+    raise TaskerCheckpointClient::TransientError, "told to stop" if @hand_back && @context.stop_requested?
 
     IO.select(nil, nil, nil, @item_delay)
     @results["running_total"] += @item + 1
@@ -110,17 +117,41 @@ class Batch
   def apply
     @context.connection.exec_params("INSERT INTO applied SELECT $1, unnest($2::bigint[]), $3",
                                     [@context.step_uuid, "{#{@unsaved.join(',')}}", @worker])
+  end
+
+  def apply_and_forget
+    apply
     @unsaved.clear
   end
 
-  # Rows and checkpoint in one transaction; returns whether it was the last one.
-  def save(more)
-    stopping = more && @context.stop_requested?
-    @context.connection.transaction do
+  # Persists, and yields if it is to stop.
+  def keep(stop)
+    @context.public_send(stop ? :checkpoint_yield : :checkpoint_save, cursor, done, @results)
+  end
+
+  # Rows and checkpoint in one transaction.
+  def apply_and_keep(stop)
+    @context.transaction do
       apply
-      @context.public_send(stopping ? :checkpoint_yield : :checkpoint_save, cursor, done, @results)
+      keep(stop)
     end
-    stopping
+  end
+
+  # Sends it, and once more if the reply was lost and it is told to.
+  def send_checkpoint
+    repeated = false
+    begin
+      receipt = yield
+    rescue PG::TransactionResolutionUnknown
+      raise if repeated || !@repeat
+
+      repeated = true
+      retry
+    end
+    raise TaskerCheckpointClient::PermanentError, receipt.inspect if receipt.replayed != repeated
+
+    @unsaved.clear
+    nil
   end
 end
 

@@ -17,6 +17,10 @@ interface Inputs {
     fail_on_attempt?: number | "always";
     fail_permanently?: boolean;
     item_delay_ms?: number;
+    repeat?: boolean;
+    store_twice?: boolean;
+    hand_back?: boolean;
+    stand_still?: boolean;
   };
   is_no_op: boolean;
 }
@@ -88,24 +92,24 @@ class Batch {
 
   /** Runs to the end, for the results, or to a yield. */
   async run(): Promise<Results | Receipt> {
-    const { items_per_checkpoint: interval, mode } = this.#inputs.batch_metadata;
+    const { items_per_checkpoint: interval, mode, store_twice, stand_still } = this.#inputs.batch_metadata;
+    if (stand_still) return this.#send(() => this.#keep(true));
     while (this.#item < this.#end) {
       await this.#doItem();
-      if (mode === "yield") await this.#apply();
+      if (mode === "yield") {
+        await this.#apply();
+        this.#unsaved = [];
+      }
       const more = this.#item < this.#end;
       if (more && this.#done % interval !== 0) continue;
 
       if (mode === "save") {
         const stopping = more && this.#context.stopRequested;
-        const receipt = await this.#context.transaction(async () => {
-          await this.#apply();
-          return stopping
-            ? this.#context.checkpointYield(this.#cursor(), this.#done, this.#totals)
-            : this.#context.checkpointSave(this.#cursor(), this.#done, this.#totals);
-        });
+        if (store_twice) await this.#applyAndKeep(stopping);
+        const receipt = await this.#send(() => this.#applyAndKeep(stopping));
         if (stopping) return receipt;
       } else if (more) {
-        return this.#context.checkpointYield(this.#cursor(), this.#done, this.#totals);
+        return this.#send(() => this.#keep(true));
       }
     }
     return { ...this.#totals, total: this.#end - this.#start, checkpoints_used: this.#context.sequence };
@@ -122,11 +126,12 @@ class Batch {
 
   /** Does the next item, or fails as the step says. */
   async #doItem(): Promise<void> {
-    const { fail_permanently: permanently, item_delay_ms: delay } = this.#inputs.batch_metadata;
+    const { fail_permanently: permanently, item_delay_ms: delay, hand_back } = this.#inputs.batch_metadata;
     if (this.#done === this.#failAfter) {
       const message = `told to fail after ${this.#done} items`;
       throw permanently ? new PermanentError(message) : new TransientError(message);
     }
+    if (hand_back && this.#context.stopRequested) throw new TransientError("told to stop");
     if (delay !== undefined) await setTimeout(delay);
     this.#totals.running_total += this.#item + 1;
     this.#totals.item_ids.push(`item_${String(this.#item).padStart(4, "0")}`);
@@ -139,7 +144,34 @@ class Batch {
     await this.#context.connection.query(
       "INSERT INTO applied (step_uuid, item, worker) SELECT $1, i, $3 FROM unnest($2::bigint[]) AS i",
       [this.#context.stepUuid, this.#unsaved, this.#worker]);
+  }
+
+  /** Persists, and yields if it is to stop. */
+  #keep(stop: boolean): Promise<Receipt> {
+    return stop
+      ? this.#context.checkpointYield(this.#cursor(), this.#done, this.#totals)
+      : this.#context.checkpointSave(this.#cursor(), this.#done, this.#totals);
+  }
+
+  /** Rows and checkpoint in one transaction. */
+  #applyAndKeep(stop: boolean): Promise<Receipt> {
+    return this.#context.transaction(async () => {
+      await this.#apply();
+      return this.#keep(stop);
+    });
+  }
+
+  /** Sends it, and once more if the reply was lost and it is told to. */
+  async #send(keep: () => Promise<Receipt>): Promise<Receipt> {
+    let repeated = false;
+    const receipt = await keep().catch((error) => {
+      if (!this.#inputs.batch_metadata.repeat || error.code !== "08007") throw error;
+      repeated = true;
+      return keep();
+    });
+    if (receipt.replayed !== repeated) throw new PermanentError(`not to be expected: ${JSON.stringify(receipt)}`);
     this.#unsaved = [];
+    return receipt;
   }
 }
 

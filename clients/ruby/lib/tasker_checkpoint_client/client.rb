@@ -4,8 +4,12 @@ require "json"
 require "pg"
 
 module TaskerCheckpointClient
-  # What a worker gets for a checkpoint.
-  Receipt = Struct.new(:sequence, :event_id, :directive)
+  # What a worker gets for a checkpoint.  +replayed+: the call was done before;
+  # what the transaction did after it was not.
+  Receipt = Struct.new(:sequence, :event_id, :directive, :replayed)
+
+  # Where to resume a step.  Without a checkpoint: nil, 0, nil, 0.
+  State = Struct.new(:has_checkpoint, :cursor, :items_processed, :accumulated_results, :sequence)
 
   # A claimed step, and where to resume it.
   Delivery = Struct.new(:event_id, :step_uuid, :has_checkpoint, :cursor,
@@ -19,9 +23,9 @@ module TaskerCheckpointClient
   # text, so integers of any size, strings, objects and nil come back as they
   # were sent, whatever type maps the connection has.
   class Client
-    SUPERSEDED = "TC002"
+    ERRORS = { "TC002" => Superseded, "TC003" => StoredBefore }.freeze
     STRINGS = PG::TypeMapAllStrings.new
-    private_constant :SUPERSEDED, :STRINGS
+    private_constant :ERRORS, :STRINGS
 
     attr_reader :connection
 
@@ -47,6 +51,15 @@ module TaskerCheckpointClient
       end
     end
 
+    # Where to resume a step.
+    def load(step_uuid)
+      has_checkpoint, cursor, items, results, sequence =
+        rows("load($1)", [step_uuid], "has_checkpoint, cursor::text, items_processed, " \
+                                      "accumulated_results::text, sequence").first
+      State.new(has_checkpoint == "t", parse(cursor), Integer(items), parse(results),
+                Integer(sequence)).freeze
+    end
+
     # Persists a checkpoint and offers the step to the workers.
     def checkpoint_yield(step_uuid, cursor, items_processed, accumulated_results = nil, event_id: nil)
       write("yield", step_uuid, cursor, items_processed, accumulated_results, event_id)
@@ -67,19 +80,20 @@ module TaskerCheckpointClient
       value("complete($1)", [event_id]) == "t"
     end
 
-    # Hands the step back, to be claimed after +delay+ seconds.
-    def release(event_id, delay: 0)
-      value("release($1, $2)", [event_id, seconds(delay)]) == "t"
+    # Hands the step back, to be claimed after +delay+ seconds.  Interrupted: its
+    # handler has not failed, and the claim does not count.
+    def release(event_id, delay: 0, interrupted: false)
+      value("release($1, $2, $3)", [event_id, seconds(delay), interrupted]) == "t"
     end
 
     private
 
     def write(function, step_uuid, cursor, items_processed, results, event_id)
-      sequence, event, directive =
+      sequence, event, directive, replayed =
         rows("#{function}($1, $2::jsonb, $3, $4::jsonb, $5)",
              [step_uuid, dump(cursor), items_processed, results.nil? ? nil : dump(results), event_id],
-             "sequence, event_id, directive").first
-      Receipt.new(Integer(sequence), event, directive).freeze
+             "sequence, event_id, directive, replayed").first
+      Receipt.new(Integer(sequence), event, directive, replayed == "t").freeze
     end
 
     def value(call, parameters)
@@ -91,9 +105,10 @@ module TaskerCheckpointClient
       texts = parameters.map { |parameter| parameter&.to_s }
       connection.exec_params(query, texts, 0, STRINGS) { |result| result.map_types!(STRINGS).values }
     rescue PG::Error => e
-      raise unless e.result&.error_field(PG::PG_DIAG_SQLSTATE) == SUPERSEDED
+      known = ERRORS[e.result&.error_field(PG::PG_DIAG_SQLSTATE)]
+      raise unless known
 
-      raise Superseded, e.message.strip
+      raise known, e.message.strip
     end
 
     def seconds(number)

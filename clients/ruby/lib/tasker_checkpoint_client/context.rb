@@ -29,10 +29,20 @@ module TaskerCheckpointClient
       @has_checkpoint
     end
 
-    # For the handler's own work; what is done in one connection.transaction
-    # with checkpoint_save is done exactly once.
+    # For the handler's own work.
     def connection
       @client.connection
+    end
+
+    # A transaction in which rows and checkpoint commit together, and so the rows
+    # are written exactly once; write them first.
+    def transaction(&work)
+      before = @sequence, @yielded
+      connection.transaction(&work)
+    rescue StandardError
+      # a COMMIT without a reply may as well have failed
+      @sequence, @yielded = before
+      raise
     end
 
     # Persists progress and offers the step to all workers; then return.

@@ -157,7 +157,7 @@ module TaskerCheckpointClient
       @unfinished = contexts.map(&:event_id)
       contexts.each { |context| companion.hold(context) }
       contexts.each do |context|
-        @stopping ? client.release(context.event_id) : run_step(context, client, &handler)
+        @stopping ? client.release(context.event_id, interrupted: true) : run_step(context, client, &handler)
         companion.drop(context)
         @unfinished.delete(context.event_id)
       end
@@ -181,21 +181,34 @@ module TaskerCheckpointClient
     def run_handler(context, client)
       fenced(client, context, @on_start) { context.heartbeat }
       result = yield context
-    rescue PermanentError => e
-      @logger.warn("step #{context.step_uuid}: #{e.message}")
-      fenced(client, context, @on_permanent_failure, e) { client.complete(context.event_id) }
     rescue Superseded
       raise
     rescue StandardError => e
       raise if lost?(client.connection, e)
 
       @logger.warn("step #{context.step_uuid}: #{e.class}: #{e.message}")
+      return client.release(context.event_id, interrupted: true) if interruption?(client, context, e)
+
+      if e.is_a?(PermanentError) || e.is_a?(StoredBefore)
+        return fenced(client, context, @on_permanent_failure, e) { client.complete(context.event_id) }
+      end
+
       delay = e.is_a?(TransientError) ? e.delay : @retry_delay
       fenced(client, context, @on_transient_failure, e) { client.release(context.event_id, delay: delay) }
     else
       return if context.yielded?
 
       fenced(client, context, @on_success, result) { client.complete(context.event_id) }
+    end
+
+    # Whether the step goes on as if nothing had failed.  What was stored before
+    # by a transaction whose reply was lost is gone on from; stored twice by the
+    # handler it is a failure.
+    def interruption?(client, context, error)
+      roll_back(client.connection)
+      return client.load(context.step_uuid).sequence > context.sequence if error.is_a?(StoredBefore)
+
+      error.is_a?(TransientError) && context.stop_requested?
     end
 
     # Calls back in one transaction with the fence, which must hold.  The
