@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "document.h"
@@ -264,13 +265,35 @@ select_step(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
 	return found;
 }
 
-/* A step's checkpoint, NULL if it has none.  Raises P0002. */
+/* The row as it is by now, where a newer snapshot can be had. */
+static bool
+select_newest(TckptSteps *steps, const pg_uuid_t *step, TckptStep *row)
+{
+	bool		found;
+
+	if (IsolationUsesXactSnapshot() || IsInParallelMode())
+		return false;
+	PushActiveSnapshot(GetLatestSnapshot());
+	found = select_step(steps, STATEMENT_READ, step, row);
+	PopActiveSnapshot();
+	return found;
+}
+
+/*
+ * A step's checkpoint, NULL if it has none.  Raises P0002.
+ *
+ * A statement that had to wait for the table has an older snapshot than plain
+ * SQL would have, and may find nothing by it where the table was rewritten
+ * meanwhile.  So the newest snapshot has the last word.
+ */
 Jsonb *
 tckpt_steps_read(TckptSteps *steps, const pg_uuid_t *step)
 {
 	TckptStep	row;
 
-	require_found(steps, step, select_step(steps, STATEMENT_READ, step, &row));
+	require_found(steps, step,
+				  select_step(steps, STATEMENT_READ, step, &row) ||
+				  select_newest(steps, step, &row));
 	return row.checkpoint;
 }
 

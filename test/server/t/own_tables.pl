@@ -88,7 +88,7 @@ query(q{
 		LOOP
 			FOR i IN 1 .. 3 LOOP
 				step := md5(i::text)::uuid;
-				PERFORM tasker_checkpoint_pause(step);
+				PERFORM tasker_checkpoint_pause(step), tasker_checkpoint_get(step);
 				COMMIT;
 				PERFORM tasker_checkpoint_resume(step);
 				COMMIT;
