@@ -168,7 +168,8 @@ error_codes()
 }
 
 # In the parts of the install script: a block leaves but pg_catalog on the
-# search_path before anything else, and so does a function that is SQL.
+# search_path before anything else, and so does a function that is SQL; a string
+# with a backslash says E, since standard_conforming_strings may be off.
 install_script()
 {
 	# shellcheck disable=SC2016	# perl's variables
@@ -184,6 +185,9 @@ install_script()
 			my ($head, $at) = ($1, $-[0]);
 			print $where->($at), ": a function that does not pin the search_path\n"
 				unless $head =~ /^SET search_path = pg_catalog, pg_temp$/m;
+		}
+		while (/(?<!\bE)\x27[^\x27\n]*\\[^\x27\n]*\x27/g) {
+			print $where->($-[0]), ": a string with a backslash\n";
 		}'
 }
 
