@@ -119,6 +119,14 @@ runs($files[3], '-v', 'once=1', '-f', $files[3]);
 runs('health, progress, doctor', '-c', $pin, '-c', 'SELECT * FROM public.tasker_checkpoint_health',
 	'-c', 'SELECT * FROM public.tasker_checkpoint_progress', '-c', 'SELECT * FROM public.tasker_checkpoint_doctor()');
 
+# What they propose, as it is, with the search_path that a session has
+my $propose = PostgreSQL::Test::Utils::tempdir() . '/propose.sql';
+append_to_file($propose, q{\set ON_ERROR_STOP off
+SELECT statement FROM public.tasker_checkpoint_health \gexec
+SELECT statement FROM public.tasker_checkpoint_doctor() \gexec
+});
+runs('what health and doctor propose', '-f', $propose);
+
 foreach my $block (@blocks)
 {
 	my $file = PostgreSQL::Test::Utils::tempdir() . '/block.sql';
