@@ -497,7 +497,7 @@ def insert_nothing(w: World, tx: Tx, s: Any, doc: Any) -> int:
     stored = w.guard_insert(tx, None if doc is ABSENT else doc)
     if not conflicting(w, tx, s):
         return add(w, tx, s, stored)
-    if w.view(tx, ("step", s)) is None:
+    if w.view(tx, ("step", s)) is not w.newest(tx, ("step", s)):
         raise SqlError("40001")
     return wrote(tx, 0)
 

@@ -272,6 +272,8 @@ class Run:
         tx = session.tx
         if (tx and (tx.failed or tx.isolation == "SERIALIZABLE")) or self.pending:
             return
+        if tx and tx.repeatable and tx.snapshot is None:
+            tx.snapshot = dict(self.world.committed)
         row = self.state(session)[0].get(s)
         if row is not None:
             doc = ABSENT if row["null"] else row["checkpoint"]

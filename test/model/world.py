@@ -615,7 +615,9 @@ class World:
             trail = (*trail, ((), False, None))
         known = dict(trail[-1][0]) if self.settings["archive_history"] else {}
         known.update(numbered(doc))
-        if sequence(doc) not in known or "the present entry is the history's" not in KNOWN:
+        if sequence(doc) == 0:
+            pass  # an inserted one without history: no entry has this number
+        elif sequence(doc) not in known or "the present entry is the history's" not in KNOWN:
             known[sequence(doc)] = {
                 k: doc[k] for k in ("cursor", "items_processed", "timestamp") if k in doc
             }
