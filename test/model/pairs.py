@@ -125,14 +125,15 @@ def attempt(run: Run, operations: Operations) -> str | None:
     try:
         for operation in operations:
             run.perform(*operation)
+        return None
     except Mismatch as mismatch:
-        run.close()
-        run.pending = None
-        run.world.transactions.clear()
-        return f"{run.current}: {mismatch}"
+        problem = f"{run.current}: {mismatch}"
     except SkipRun:
-        pass
-    return None
+        problem = None
+    run.close()
+    run.pending = None
+    run.world.transactions.clear()
+    return problem
 
 
 def pairs(
