@@ -30,6 +30,7 @@ OBJS = \
 	src/read.o \
 	src/readable.o \
 	src/reader.o \
+	src/sample.o \
 	src/registration.o \
 	src/rules.o \
 	src/stats.o \

@@ -43,15 +43,15 @@ SELECT * FROM findings;
 DROP TRIGGER zz_tasker_checkpoint_guard ON jobs;
 CREATE TRIGGER guard AFTER UPDATE OF id, checkpoint ON jobs FOR EACH ROW EXECUTE FUNCTION tasker_checkpoint_guard();
 SELECT * FROM findings;
-SELECT statement FROM findings WHERE status = 'error' \gexec
+SELECT statement FROM findings WHERE "check" = 'guard' \gexec
 SELECT * FROM findings;
-DROP TRIGGER guard ON jobs;
+DROP TRIGGER zz_tasker_checkpoint_guard ON jobs;
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE OF id, checkpoint ON jobs FOR EACH ROW WHEN (NEW.note IS NULL) EXECUTE FUNCTION tasker_checkpoint_guard();
-SELECT statement FROM findings WHERE status = 'error' \gexec
+SELECT statement FROM findings WHERE "check" = 'guard' \gexec
 SELECT * FROM findings;
 SELECT sequence FROM tasker_checkpoint_yield(:'s1', '1', 1);
 -- one that names other columns
-DROP TRIGGER guard ON jobs;
+DROP TRIGGER zz_tasker_checkpoint_guard ON jobs;
 CREATE TRIGGER guard BEFORE INSERT OR UPDATE ON jobs FOR EACH ROW EXECUTE FUNCTION tasker_checkpoint_guard();
 SELECT * FROM findings;
 DROP TRIGGER guard ON jobs;

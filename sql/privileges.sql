@@ -22,7 +22,7 @@ CREATE TEMPORARY TABLE classes AS
 SELECT 'tasker_checkpoint_' || name AS name, class
 FROM (VALUES
 	('everybody', 'table get load exists cursor items_processed accumulated_results history dispatched progress health'),
-	('everybody', 'figures hot_indexes version'),
+	('everybody', 'figures hot_indexes sample version'),
 	('worker', 'claim heartbeat complete release yield save yield_step_event'),
 	('worker and operator', 'dispatch'),
 	('operator', 'pause resume cancel rewind clear reset_for_retry attach detach doctor stats stats_reset purge trim purge_events purge_archive'),

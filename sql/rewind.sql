@@ -139,6 +139,14 @@ SELECT sequence FROM tasker_checkpoint_rewind(:'s1', 7);
 RESET ROLE;
 RESET tasker_checkpoint.history_limit;
 
+-- the same of one that came with less in its history, as Tasker writes it
+INSERT INTO steps (workflow_step_uuid, checkpoint) VALUES ('00000000-0000-0000-0000-00000000000a',
+	'{"cursor": 10, "items_processed": 3, "timestamp": "2026-01-01T00:00:00Z", "history": [{"cursor": 5, "timestamp": "2025-01-01T00:00:00Z"}, {"cursor": 10, "timestamp": "2026-01-01T00:00:00Z"}]}');
+SELECT sequence, cursor, items_processed FROM tasker_checkpoint_history('00000000-0000-0000-0000-00000000000a');
+SELECT sequence FROM tasker_checkpoint_rewind('00000000-0000-0000-0000-00000000000a', 2);
+SELECT tasker_checkpoint_rewind('00000000-0000-0000-0000-00000000000a', 1); -- fail
+DELETE FROM steps WHERE workflow_step_uuid = '00000000-0000-0000-0000-00000000000a';
+
 -- entries that older writers left: no items, no cursor, items that are no count
 ALTER TABLE steps DISABLE TRIGGER USER;
 UPDATE steps SET checkpoint = '{"cursor": 4, "items_processed": 4, "timestamp": "2026-01-01T00:00:00Z", "history_truncated": 7, "history": [

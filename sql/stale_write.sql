@@ -83,6 +83,19 @@ UPDATE steps SET checkpoint = NULL WHERE workflow_step_uuid = :'s1';
 UPDATE steps SET checkpoint = (SELECT checkpoint FROM copy WHERE n = 100) WHERE workflow_step_uuid = :'s1';
 SELECT * FROM state;
 
+-- without a time of its own it is new, also where its history is empty
+RESET ROLE;
+SET tasker_checkpoint.history_limit = 0;
+SELECT sequence FROM tasker_checkpoint_save(:'s2', '10', 10);
+SELECT checkpoint AS copied FROM steps WHERE workflow_step_uuid = :'s2' \gset
+SELECT sequence FROM tasker_checkpoint_save(:'s2', '20', 20);
+UPDATE steps SET checkpoint = :'copied'::jsonb WHERE workflow_step_uuid = :'s2';
+SELECT cursor FROM tasker_checkpoint_load(:'s2');
+UPDATE steps SET checkpoint = :'copied'::jsonb - 'timestamp' WHERE workflow_step_uuid = :'s2';
+SELECT cursor FROM tasker_checkpoint_load(:'s2');
+RESET tasker_checkpoint.history_limit;
+SET ROLE regress_tckpt_worker;
+
 -- looked at before the claim that is required, and before items
 RESET ROLE;
 SET tasker_checkpoint.require_claim = on;

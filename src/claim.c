@@ -93,22 +93,27 @@ is_offered(const TckptEvent *event)
 }
 
 /*
- * Whether a dispatch neither changes an event nor says that it can be claimed:
- * a worker has it, or an operator holds it back.  One whose lease has run out is
- * anybody's, and may go with a step that is gone.
+ * Whether a dispatch can answer by an event that it has not locked: there is
+ * nothing to change.  But a transaction that has written may have inserted the
+ * step itself.  Nobody else sees that yet, so that an event left of an earlier
+ * step of this key may be removed as one that is gone, unless it is locked, or
+ * a worker has it, or an operator holds it back.
  */
 static bool
-is_out_of_reach(const TckptEvent *event)
+needs_no_lock(const TckptEvent *event)
 {
-	return event->has_event && !is_offered(event) &&
-		(event->worker == NULL ||
-		 tckpt_event_is_leased(event, GetCurrentTimestamp()));
+	if (!event->has_event)
+		return false;
+	if (!tckpt_transaction_has_written())
+		return true;
+	return tckpt_event_is_leased(event, GetCurrentTimestamp()) ||
+		event->parked || event->directive != TCKPT_CONTINUE;
 }
 
 /*
  * Offers a step to the workers; true if they can claim it, by this call or one
  * before.  Looks without a lock first, so that an orchestrator that dispatches
- * what is running is in no worker's way.
+ * what is dispatched already is in nobody's way.
  */
 static bool
 dispatch_step(Oid function, const pg_uuid_t *step, TckptEvent *event)
@@ -121,8 +126,8 @@ dispatch_step(Oid function, const pg_uuid_t *step, TckptEvent *event)
 		tckpt_steps_raise_missing(steps, step);
 	tckpt_require_unprocessed(step, processed);
 	if (tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_UNLOCKED, event) &&
-		is_out_of_reach(event))
-		return false;
+		needs_no_lock(event))
+		return is_offered(event);
 
 	tckpt_steps_lock(steps, step, &row);
 	tckpt_require_unprocessed(step, row.processed);
@@ -333,7 +338,10 @@ tasker_checkpoint_claim(PG_FUNCTION_ARGS)
 
 		if (!tckpt_steps_peek(claim.steps, step, &row))
 			tckpt_steps_raise_missing(claim.steps, step);
-		if (tckpt_event_find(claim.function, TCKPT_BY_STEP, step, TCKPT_LOCK_NOWAIT, &event) &&
+		/* one that can't be claimed is not locked: its worker may be at work */
+		if (tckpt_event_find(claim.function, TCKPT_BY_STEP, step, TCKPT_UNLOCKED, &event) &&
+			is_claimable(&event, now) &&
+			tckpt_event_find(claim.function, TCKPT_BY_STEP, step, TCKPT_LOCK_NOWAIT, &event) &&
 			is_claimable(&event, now))
 			try_deliver(&claim, &event);
 	}

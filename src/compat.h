@@ -128,4 +128,11 @@
 #define tckpt_wait_event(name)	PG_WAIT_EXTENSION
 #endif
 
+/* HOT updates in what a backend counts of a table */
+#if PG_VERSION_NUM >= 160000
+#define tckpt_tabstat_hot_updates(entry)	((entry)->counts.tuples_hot_updated)
+#else
+#define tckpt_tabstat_hot_updates(entry)	((entry)->t_counts.t_tuples_hot_updated)
+#endif
+
 #endif							/* TCKPT_COMPAT_H */

@@ -156,13 +156,6 @@ tckpt_document_pair(const TckptDocument *doc, int i, TckptPair *pair)
 	return extra < doc->nextra;
 }
 
-/* Where the elements of the stored array begin. */
-static const char *
-history_data(const TckptHistory *history)
-{
-	return (const char *) &history->array->children[history->nstored];
-}
-
 /* Entries that the history holds, the new one included. */
 uint32
 tckpt_history_length(const TckptHistory *history)
@@ -189,7 +182,6 @@ tckpt_history_read(const TckptDocument *doc, TckptHistory *history)
 {
 	int64		truncated = 0;
 	uint32	   *offsets;
-	const char *data;
 
 	memset(history, 0, sizeof(*history));
 
@@ -203,6 +195,7 @@ tckpt_history_read(const TckptDocument *doc, TckptHistory *history)
 
 	history->array = (const JsonbContainer *) doc->history.data;
 	history->nstored = JsonContainerSize(history->array);
+	history->data = (const char *) &history->array->children[history->nstored];
 	history->sequence += history->nstored;
 
 	offsets = palloc((history->nstored + 1) * sizeof(uint32));
@@ -214,10 +207,10 @@ tckpt_history_read(const TckptDocument *doc, TckptHistory *history)
 	}
 	history->offsets = offsets;
 
-	data = history_data(history);
 	for (uint32 i = history->nstored; i > 0; i--)
 	{
-		TckptValue	entry = tckpt_value_at(data, offsets[i - 1], offsets[i],
+		TckptValue	entry = tckpt_value_at(history->data, offsets[i - 1],
+										   offsets[i],
 										   history->array->children[i - 1]);
 
 		if (entry.type != JENTRY_ISCONTAINER ||
@@ -253,7 +246,7 @@ tckpt_history_entry(const TckptHistory *history, int64 sequence,
 							  entry);
 
 	i = history->nstored - 1 - (uint32) (stored_sequence(history) - sequence);
-	value = tckpt_value_at(history_data(history), history->offsets[i],
+	value = tckpt_value_at(history->data, history->offsets[i],
 						   history->offsets[i + 1],
 						   history->array->children[i]);
 	return container_read((const JsonbContainer *) value.data, entry);
@@ -336,7 +329,7 @@ history_write(const TckptHistory *history, char *dest)
 	}
 
 	if (nkept > 0)
-		memcpy(data, history_data(history) + base, kept);
+		memcpy(data, history->data + base, kept);
 	if (history->entry.data != NULL)
 	{
 		memset(data + kept, 0, INTALIGN(kept) - kept);
@@ -458,19 +451,21 @@ tckpt_history_append(TckptHistory *history, const TckptDocument *doc)
 
 /*
  * Reads all checkpoints that a document tells of: its history, and the present
- * one where that was cut as soon as it was made.
+ * one as the document itself has it.  That may have been cut from the history as
+ * soon as it was made, or stand there with less, as others wrote it.
  */
 void
 tckpt_history_read_present(const TckptDocument *doc, TckptHistory *history)
 {
 	tckpt_history_read(doc, history);
-	if (tckpt_history_length(history) == 0 && history->sequence > 0 &&
-		doc->cursor.data != NULL && doc->timestamp.data != NULL &&
-		doc->items_processed.data != NULL)
-	{
-		history->sequence--;
-		tckpt_history_append(history, doc);
-	}
+	if (history->sequence == 0 || doc->cursor.data == NULL ||
+		doc->timestamp.data == NULL || doc->items_processed.data == NULL)
+		return;
+
+	if (tckpt_history_length(history) > 0)
+		history->nstored--;
+	history->sequence--;
+	tckpt_history_append(history, doc);
 }
 
 /*

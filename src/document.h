@@ -44,6 +44,7 @@ typedef struct TckptDocument
 typedef struct TckptHistory
 {
 	const JsonbContainer *array;	/* NULL: no stored entries */
+	const char *data;			/* where its elements begin */
 	uint32		nstored;
 	uint32		first;
 	const uint32 *offsets;		/* nstored + 1 of them */

@@ -276,6 +276,8 @@ new_checkpoint(const Write *write, TckptDocument *doc)
 		call->sequence = history.sequence;
 		call->checkpointed_at = at;
 		call->progressed = has_progressed(doc, &write->olddoc);
+		call->stored_in = RelationGetRelid(write->rel);
+		call->hot_before = tckpt_stats_hot_updates(call->stored_in);
 	}
 	else if (insert && write->step != NULL)
 	{
@@ -354,18 +356,15 @@ was_composed(const TckptDocument *doc, const TckptHistory *history)
 }
 
 /*
- * Whether a document was made by this very statement: it has the time of now(),
+ * Whether a document of that time was made by this very statement: it is now(),
  * as Tasker's own may, or the INSERT half of an INSERT ... ON CONFLICT DO UPDATE
  * has composed it.
  */
 static bool
-is_fresh(const Write *write, const TckptDocument *doc)
+is_fresh(const Write *write, TimestampTz at)
 {
 	TimestampTz statement = GetCurrentStatementStartTimestamp();
-	TimestampTz at;
 
-	if (!stored_time(doc, &at))
-		return false;
 	if (at == GetCurrentTransactionStartTimestamp() || at == statement)
 		return true;
 	return inserted.statement == statement && inserted.timestamp == at &&
@@ -384,16 +383,16 @@ is_stale(const Write *write, const TckptDocument *doc)
 	TimestampTz at;
 	TimestampTz stored_at;
 
-	if (!write->has_olddoc)
+	/* without a time it was not composed, or is meant to be new */
+	if (!write->has_olddoc || !stored_time(doc, &at))
 		return false;
 	tckpt_history_read(doc, &sent);
-	if (!was_composed(doc, &sent) || is_fresh(write, doc))
+	if (!was_composed(doc, &sent) || is_fresh(write, at))
 		return false;
 
 	tckpt_history_read(&write->olddoc, &stored);
 	return sent.sequence < stored.sequence ||
-		(stored_time(doc, &at) && stored_time(&write->olddoc, &stored_at) &&
-		 at < stored_at);
+		(stored_time(&write->olddoc, &stored_at) && at < stored_at);
 }
 
 static void

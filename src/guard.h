@@ -54,6 +54,8 @@ typedef struct TckptCall
 	int64		sequence;
 	TimestampTz checkpointed_at;
 	bool		progressed;		/* cursor or items are not what they were */
+	Oid			stored_in;		/* the table, or its partition */
+	int64		hot_before;		/* HOT updates of that, as this backend counts */
 	bool		has_row;		/* there is a dispatch row, now locked */
 	TckptEvent	event;			/* that row */
 } TckptCall;

@@ -23,6 +23,7 @@
 #include "access/xact.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "port/atomics.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -148,6 +149,18 @@ tckpt_stats_count(TckptCounter counter, uint64 n)
 		frames[nframes++].subid = subid;
 	}
 	frames[nframes - 1].values[counter] += n;
+}
+
+/*
+ * HOT updates of a table that this backend has made and not yet reported; 0
+ * where nothing is counted.  For a difference within one command.
+ */
+int64
+tckpt_stats_hot_updates(Oid relid)
+{
+	PgStat_TableStatus *entry = shared == NULL ? NULL : find_tabstat_entry(relid);
+
+	return entry == NULL ? 0 : (int64) tckpt_tabstat_hot_updates(entry);
 }
 
 /*

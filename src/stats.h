@@ -14,6 +14,7 @@ typedef enum TckptCounter
 {
 	TCKPT_YIELDS,
 	TCKPT_SAVES,
+	TCKPT_HOT_CHECKPOINTS,
 	TCKPT_REPLAYS,
 	TCKPT_FENCED,
 	TCKPT_REFUSED_TC001,
@@ -36,6 +37,7 @@ typedef enum TckptCounter
 extern void tckpt_stats_init(void);
 extern void tckpt_stats_count(TckptCounter counter, uint64 n);
 extern void tckpt_stats_count_now(TckptCounter counter, uint64 n);
+extern int64 tckpt_stats_hot_updates(Oid relid);
 extern int	tckpt_refused(int sqlstate);
 
 #endif							/* TCKPT_STATS_H */

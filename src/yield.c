@@ -20,6 +20,7 @@
 #include "utils/fmgrprotos.h"
 
 #include "dispatch.h"
+#include "stats.h"
 #include "tasker_checkpoint.h"
 #include "transaction.h"
 #include "yield.h"
@@ -49,6 +50,10 @@ tckpt_write_checkpoint(FunctionCallInfo fcinfo, TckptCall *call,
 											   VARSIZE(parts) - VARHDRSZ, 0);
 	steps = tckpt_attached_open(call->function, RowExclusiveLock);
 	tckpt_steps_write(steps, call, parts);
+
+	if (OidIsValid(call->stored_in) && call->kind != TCKPT_CALL_REWIND &&
+		tckpt_stats_hot_updates(call->stored_in) > call->hot_before)
+		tckpt_stats_count(TCKPT_HOT_CHECKPOINTS, 1);
 }
 
 Datum

@@ -5,6 +5,7 @@
 CREATE TYPE tasker_checkpoint_statistics AS (
     yields bigint,
     saves bigint,
+    hot_checkpoints bigint,
     replays bigint,
     fenced bigint,
     refused_tc001 bigint,
@@ -28,6 +29,8 @@ COMMENT ON COLUMN tasker_checkpoint_statistics.yields IS
 'checkpoints that a yield has stored';
 COMMENT ON COLUMN tasker_checkpoint_statistics.saves IS
 'checkpoints that a save has stored';
+COMMENT ON COLUMN tasker_checkpoint_statistics.hot_checkpoints IS
+'those of them that were a HOT update of the step''s row';
 COMMENT ON COLUMN tasker_checkpoint_statistics.replays IS
 'yields and saves that were repeated after a lost reply, and only answered';
 COMMENT ON COLUMN tasker_checkpoint_statistics.fenced IS

@@ -2,6 +2,13 @@
 -- Doctor
 --
 
+CREATE FUNCTION tasker_checkpoint_sample(percent real)
+RETURNS TABLE (cursor_size bigint, results_size bigint, history_size bigint)
+LANGUAGE C STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_sample(real) IS
+'sizes in bytes of cursor, results and history, of the largest checkpoints on so many percent of the steps table''s pages, of the steps that the caller can see; for tasker_checkpoint_doctor(); raises 22004, 55000';
+
 CREATE FUNCTION tasker_checkpoint_version()
 RETURNS text
 LANGUAGE C STABLE PARALLEL SAFE
@@ -18,7 +25,7 @@ CREATE TYPE tasker_checkpoint_diagnosis AS (
 COMMENT ON TYPE tasker_checkpoint_diagnosis IS
 'what a check of the installation has found, and what mends it';
 COMMENT ON COLUMN tasker_checkpoint_diagnosis."check" IS
-'what was looked at: table, guard, trigger_order, index, fillfactor, compression, hot_share, bloat, limits, events, grants, settings, notifier, notify_queue, replication or version';
+'what was looked at: table, guard, trigger_order, index, fillfactor, compression, hot_share, bloat, limits, events, grants, settings, notifier, notify_queue, replication, names or version';
 COMMENT ON COLUMN tasker_checkpoint_diagnosis.status IS
 'ok; notice: worth knowing, and may be meant; warning: costs, or fails some day; error: checkpoints are refused, unguarded or open to others';
 COMMENT ON COLUMN tasker_checkpoint_diagnosis.found IS
@@ -38,6 +45,7 @@ DECLARE
     guard_function oid;
     -- triggers that call it, partitions' left out; the first one counts
     guards oid[];
+    strays oid[];
     -- what the guard names: the table, its partitions, its columns
     steps record;
     library_version text;
@@ -45,6 +53,8 @@ DECLARE
     -- statement that sets one where it was set
     conf jsonb;
     setter jsonb;
+    -- with every argument and its type, so that no other function of the name fits
+    attach_call CONSTANT text := 'SELECT %I.tasker_checkpoint_attach(%L::pg_catalog.regclass, %L::pg_catalog.name, false);';
     topic text;
     fine text;
     n bigint;
@@ -70,12 +80,27 @@ BEGIN
     OR s.name IN ('autovacuum', 'track_counts', 'default_toast_compression', 'max_worker_processes',
                   'session_replication_role', 'shared_preload_libraries');
 
-    -- of two, the one that attach has made
-    SELECT coalesce(array_agg(t.oid ORDER BY d.objid IS NULL, t.oid), '{}') INTO guards
-    FROM pg_trigger t
-    LEFT JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
-         AND d.refclassid = 'pg_extension'::regclass AND d.refobjid = own_extension AND d.deptype = 'x'
-    WHERE t.tgfoid = guard_function AND t.tgparentid = 0;
+    -- those that count, of two the one that attach has made first; others call the
+    -- function, and register nothing
+    SELECT coalesce(array_agg(g.oid ORDER BY NOT g.is_marked, g.oid) FILTER (WHERE g.counts), '{}'),
+           coalesce(array_agg(g.oid ORDER BY g.oid) FILTER (WHERE NOT g.counts), '{}')
+    INTO guards, strays
+    FROM (
+        SELECT t.oid,
+               EXISTS (SELECT FROM pg_depend d
+                       WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
+                       AND d.refclassid = 'pg_extension'::regclass AND d.refobjid = own_extension AND d.deptype = 'x') AS is_marked,
+               c.relpersistence <> 't' AND c.relkind IN ('r', 'p')
+               AND t.tgtype = 1 + 2 + 4 + 16 AND t.tgqual IS NULL AND t.tgnargs = 0
+               AND cardinality(t.tgattr::int2[]) = 2 AND t.tgattr[0] <> t.tgattr[1]
+               AND EXISTS (SELECT FROM pg_attribute k WHERE k.attrelid = c.oid AND k.attnum = t.tgattr[0]
+                           AND NOT k.attisdropped AND k.atttypid = 'uuid'::regtype)
+               AND EXISTS (SELECT FROM pg_attribute p WHERE p.attrelid = c.oid AND p.attnum = t.tgattr[1]
+                           AND NOT p.attisdropped AND p.atttypid = 'jsonb'::regtype) AS counts
+        FROM pg_trigger t
+        JOIN pg_class c ON c.oid = t.tgrelid
+        WHERE t.tgfoid = guard_function AND t.tgparentid = 0
+    ) g;
 
     SELECT t.tgrelid AS relid, t.tgrelid::regclass::text AS name, c.relnamespace AS namespace, c.relkind,
            k.attname AS key, k.attnum AS key_number, k.attnotnull AS key_not_null,
@@ -95,23 +120,28 @@ BEGIN
                ('index', 'No index ends HOT updates for every checkpoint.'),
                ('fillfactor', 'Pages keep room for HOT updates.'),
                ('compression', 'Checkpoints are compressed as well as this server can.'),
-               ('hot_share', 'Updates are HOT, as far as was counted.'),
+               ('hot_share', 'Checkpoints are HOT updates, as far as was counted.'),
                ('bloat', 'Autovacuum keeps up, as far as was counted.'),
                ('limits', 'No sampled checkpoint is near a limit.'),
                ('events', 'Hardly any event is of no use.'),
-               ('grants', 'Workers have the rights that they need, and no others on the steps table.'),
+               ('grants', 'Workers have the rights that they need, and no others on the steps table.'
+                          || (SELECT coalesce(' A table can be registered, beside superusers and the owner, by '
+                                              || string_agg(CASE x.grantee WHEN 0 THEN 'everybody' ELSE x.grantee::regrole::text END, ', ' ORDER BY x.grantee::regrole::text COLLATE "C") || '.', '')
+                              FROM pg_proc p CROSS JOIN aclexplode(p.proacl) x
+                              WHERE p.oid = guard_function AND x.grantee <> p.proowner)),
                ('settings', 'The settings agree with each other.'),
                ('notifier', 'The library is preloaded; a notifier comes when there is much to notify.'),
                ('notify_queue', 'The queue of notifications is drained.'),
                ('replication', 'This session runs triggers, and this server takes writes.'),
+               ('names', 'No object in the extension''s schema is named as one of its own.'),
                ('version', format('Library, extension and control file are of version %s.', library_version))
     LOOP
         -- without a table there is nothing of it to look at
-        CONTINUE WHEN (topic = 'guard' AND guards = '{}')
+        CONTINUE WHEN (topic = 'guard' AND guards = '{}' AND strays = '{}')
             OR (topic IN ('trigger_order', 'index', 'fillfactor', 'compression', 'hot_share', 'limits', 'events')
                 AND steps.relid IS NULL)
             -- our own functions know of no table if there are two
-            OR (topic = 'events' AND cardinality(guards) > 1);
+            OR (topic IN ('limits', 'events') AND cardinality(guards) > 1);
 
         BEGIN
             CASE topic
@@ -120,12 +150,31 @@ BEGIN
                 SELECT topic, 'error',
                        'No steps table is attached, and every function but a few raises 55000. '
                        'Call tasker_checkpoint_attach() with the steps table.',
-                       (SELECT format('SELECT %I.tasker_checkpoint_attach();', own_schema)
+                       (SELECT format(attach_call, own_schema, format('%I.%I', max(n.nspname), max(c.relname)), 'workflow_step_uuid')
                         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                         WHERE (n.nspname, c.relname) IN (('tasker', 'workflow_steps'), (own_schema, 'tasker_workflow_steps'))
                         AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
                         HAVING count(*) = 1)
                 WHERE guards = '{}'
+                UNION ALL
+                -- renamed and replaced, as online schema changes do, or migrated anew
+                SELECT topic, CASE WHEN steps.key = 'workflow_step_uuid' THEN 'error' ELSE 'notice' END,
+                       format('Table %s, which Tasker uses, is not attached, but %s is: what is written there is not guarded.', c.oid::regclass, steps.name),
+                       format('SELECT %I.tasker_checkpoint_detach(); ', own_schema) || format(attach_call, own_schema, format('%I.%I', n.nspname, c.relname), 'workflow_step_uuid')
+                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE steps.relid IS NOT NULL AND cardinality(guards) = 1
+                AND (n.nspname, c.relname) IN (('tasker', 'workflow_steps'), (own_schema, 'tasker_workflow_steps'))
+                AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.oid <> ALL (steps.tables)
+                -- two generations of Tasker side by side are not told apart
+                AND NOT EXISTS (SELECT FROM pg_class a JOIN pg_namespace an ON an.oid = a.relnamespace
+                                WHERE a.oid = steps.relid
+                                AND (an.nspname, a.relname) IN (('tasker', 'workflow_steps'), (own_schema, 'tasker_workflow_steps')))
+                UNION ALL
+                SELECT topic, 'error',
+                       format('Table %s has become a partition of %s, whose other rows go past the guard.', steps.name, i.inhparent::regclass),
+                       format('SELECT %I.tasker_checkpoint_detach(); ', own_schema) || format(attach_call, own_schema, i.inhparent::regclass::text, steps.key)
+                FROM pg_inherits i
+                WHERE i.inhrelid = steps.relid
                 UNION ALL
                 SELECT topic, 'error',
                        format('Table %s has a guard trigger besides that of %s, and every function raises 55000.',
@@ -166,23 +215,16 @@ BEGIN
             WHEN 'guard' THEN
                 RETURN QUERY
                 -- made by hand
-                SELECT topic, 'error',
-                       format('Guard trigger %I of table %s does not name the key, of type uuid, and the checkpoint. '
-                              'Drop it, and attach the table again.', t.tgname, t.tgrelid::regclass),
+                SELECT topic, CASE WHEN guards = '{}' THEN 'error' ELSE 'warning' END,
+                       format('Trigger %I of table %s calls the guard, but is not as tasker_checkpoint_attach() makes it, and registers nothing.',
+                              t.tgname, t.tgrelid::regclass),
                        format('DROP TRIGGER %I ON %s;', t.tgname, t.tgrelid::regclass)
+                       || coalesce((SELECT ' ' || format(attach_call, own_schema, t.tgrelid::regclass, k.attname)
+                                    FROM pg_attribute k
+                                    WHERE guards = '{}' AND cardinality(strays) = 1
+                                    AND k.attrelid = t.tgrelid AND k.attnum = t.tgattr[0] AND k.atttypid = 'uuid'::regtype), '')
                 FROM pg_trigger t
-                WHERE t.oid = guards[1] AND steps.relid IS NULL
-                UNION ALL
-                SELECT topic, 'error',
-                       format('Guard trigger %I of table %s is not BEFORE INSERT OR UPDATE FOR EACH ROW, or has a condition.',
-                              t.tgname, steps.name),
-                       format('DROP TRIGGER %1$I ON %2$s; CREATE TRIGGER %1$I BEFORE INSERT OR UPDATE OF %3$I, %4$I ON %2$s '
-                              'FOR EACH ROW EXECUTE FUNCTION %5$I.tasker_checkpoint_guard(); '
-                              'ALTER TRIGGER %1$I ON %2$s DEPENDS ON EXTENSION tasker_checkpoint;',
-                              t.tgname, steps.name, steps.key, steps.checkpoint, own_schema)
-                FROM pg_trigger t
-                -- ROW, BEFORE, INSERT, UPDATE
-                WHERE t.oid = guards[1] AND steps.relid IS NOT NULL AND (t.tgtype <> 1 + 2 + 4 + 16 OR t.tgqual IS NOT NULL)
+                WHERE t.oid = ANY (strays)
                 UNION ALL
                 SELECT topic, 'error',
                        format('Guard trigger %I of table %s is %s: checkpoints are stored as they are sent, and yield and save raise 55000.',
@@ -269,26 +311,30 @@ BEGIN
                 ORDER BY c.oid::regclass::text;
 
             WHEN 'hot_share' THEN
-                -- what has cost HOT so far is counted until the counters are reset
-                EXECUTE format('SELECT count(*) FROM %I.tasker_checkpoint_hot_indexes($1, $2)', own_schema)
-                    INTO n USING steps.relid::regclass, steps.checkpoint;
-                RETURN QUERY
-                SELECT topic, 'warning',
-                       format('Of %s updates %s %% were HOT. ', s.updates, trunc(100.0 * s.hot / s.updates))
-                       || CASE WHEN n > 0 THEN 'See to the indexes first.'
-                               WHEN s.is_full THEN 'See to the fillfactor first.'
-                               ELSE 'Long transactions keep pages from being pruned, and updates of indexed columns are never HOT. The statement begins the count anew, also that of autovacuum.' END,
-                       CASE WHEN n = 0 AND NOT s.is_full THEN
-                           format('SELECT pg_stat_reset_single_table_counters(c.oid) FROM pg_class c WHERE c.oid = ANY (%L::oid[]);', s.leaves) END
-                FROM (
-                    SELECT sum(pg_stat_get_tuples_updated(c.oid)) AS updates, sum(pg_stat_get_tuples_hot_updated(c.oid)) AS hot,
-                           array_agg(c.oid) AS leaves,
-                           bool_or(coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions)
-                                             WHERE option_name = 'fillfactor'), 100) > 90) AS is_full
-                    FROM pg_class c
-                    WHERE c.oid = ANY (steps.tables) AND c.relkind = 'r'
-                ) s
-                WHERE s.updates >= 1000 AND s.hot < 0.8 * s.updates;
+                -- an orchestrator's updates of indexed columns are none of ours; what is ours is
+                -- counted while the library is preloaded
+                IF conf ->> 'preloaded' = 'true' THEN
+                    EXECUTE format('SELECT count(*) FROM %I.tasker_checkpoint_hot_indexes($1::regclass, $2::name)', own_schema)
+                        INTO n USING steps.relid::regclass, steps.checkpoint;
+                    RETURN QUERY EXECUTE format(
+                        $query$
+                        SELECT $1, 'warning',
+                               format('Of %%s checkpoints %%s %%%% were HOT. ', s.yields + s.saves, trunc(100.0 * s.hot_checkpoints / (s.yields + s.saves)))
+                               || CASE WHEN $2 > 0 THEN 'See to the indexes first.'
+                                       WHEN f.is_full THEN 'See to the fillfactor first.'
+                                       ELSE 'Long transactions keep pages from being pruned. The statement begins the count anew.' END,
+                               CASE WHEN $2 = 0 AND NOT f.is_full THEN %2$L END
+                        FROM %1$I.tasker_checkpoint_stats() AS s
+                        CROSS JOIN (
+                            SELECT bool_or(coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions)
+                                                     WHERE option_name = 'fillfactor'), 100) > 90) AS is_full
+                            FROM pg_class c
+                            WHERE c.oid = ANY ($3) AND c.relkind = 'r'
+                        ) AS f
+                        WHERE s.yields + s.saves >= 1000 AND s.hot_checkpoints < 0.8 * (s.yields + s.saves)
+                        $query$, own_schema, format('SELECT %I.tasker_checkpoint_stats_reset();', own_schema))
+                    USING topic, n, steps.tables;
+                END IF;
 
             WHEN 'bloat' THEN
                 RETURN QUERY
@@ -323,7 +369,7 @@ BEGIN
                 WHERE conf ->> s.name = 'off';
 
             WHEN 'limits' THEN
-                -- the largest of what a thousand pages have, as stored, which costs no look at the document
+                -- of a thousand pages
                 RETURN QUERY EXECUTE format(
                     $query$
                     SELECT $1, CASE f.name WHEN 'history_size' THEN 'notice' ELSE 'warning' END,
@@ -335,39 +381,26 @@ BEGIN
                            ($3 ->> f.name) || quote_literal(least(2 * greatest(f.most, f.bound), 268435455)) || ';'
                     FROM (
                         SELECT v.name, v.what, v.bound, max(v.bytes) AS most, count(*) AS near
-                        FROM (
-                            SELECT largest.checkpoint #> '{}' AS doc
-                            FROM (
-                                SELECT sampled.checkpoint
-                                FROM (SELECT %1$I AS checkpoint FROM %2$s TABLESAMPLE SYSTEM (%3$s) WHERE %1$I IS NOT NULL%4$s LIMIT 10000) AS sampled
-                                ORDER BY pg_column_size(sampled.checkpoint) DESC
-                                LIMIT 100
-                            ) AS largest
-                            OFFSET 0
-                        ) AS s
+                        FROM %I.tasker_checkpoint_sample($4::real) AS s
                         CROSS JOIN LATERAL (VALUES
-                            ('cursor_limit', 'a cursor', ($2 ->> 'cursor_limit')::bigint, pg_column_size(s.doc -> 'cursor')),
-                            ('results_limit', 'results', ($2 ->> 'results_limit')::bigint, pg_column_size(s.doc -> 'accumulated_results')),
-                            ('history_size', 'a history', ($2 ->> 'history_size')::bigint, pg_column_size(s.doc -> 'history'))
+                            ('cursor_limit', 'a cursor', ($2 ->> 'cursor_limit')::bigint, s.cursor_size),
+                            ('results_limit', 'results', ($2 ->> 'results_limit')::bigint, s.results_size),
+                            ('history_size', 'a history', ($2 ->> 'history_size')::bigint, s.history_size)
                         ) AS v (name, what, bound, bytes)
                         WHERE v.bound > 0 AND v.bytes >= 0.8 * v.bound
                         GROUP BY v.name, v.what, v.bound
                     ) AS f
                     ORDER BY f.name
-                    $query$,
-                    steps.checkpoint, steps.name,
+                    $query$, own_schema)
+                USING topic, conf, setter,
                     (SELECT least(100, 100.0 * 1000 / greatest(1, sum(pg_relation_size(c.oid)) / current_setting('block_size')::int))::real
-                     FROM pg_class c WHERE c.oid = ANY (steps.tables) AND c.relkind = 'r'),
-                    (SELECT ' AND processed IS NOT TRUE' FROM pg_attribute a
-                     WHERE a.attrelid = steps.relid AND a.attname = 'processed' AND a.atttypid = 'boolean'::regtype
-                     AND has_column_privilege(a.attrelid, a.attnum, 'SELECT')))
-                USING topic, conf, setter;
+                     FROM pg_class c WHERE c.oid = ANY (steps.tables) AND c.relkind = 'r');
 
             WHEN 'events' THEN
-                EXECUTE format('SELECT %I.tasker_checkpoint_purge_events(dry_run => true)', own_schema) INTO n;
+                EXECUTE format('SELECT %I.tasker_checkpoint_purge_events(1000, true)', own_schema) INTO n;
                 RETURN QUERY
                 SELECT topic, 'notice', format('%s dispatched steps are gone or processed.', n),
-                       format('SELECT %I.tasker_checkpoint_purge_events(%s);', own_schema, least(n + 1000, 1000000))
+                       format('SELECT %I.tasker_checkpoint_purge_events(%s, false);', own_schema, least(n + 1000, 1000000))
                 WHERE n > 100;
 
             WHEN 'grants' THEN
@@ -414,6 +447,22 @@ BEGIN
                     ) a
                     GROUP BY a.relid, a.owner, a.grantee
                 )
+                -- who may have a table guarded may also keep the real one from being found
+                SELECT topic, 'warning', format('Worker %s can register a steps table: it can execute the guard.', w.name),
+                       format('REVOKE EXECUTE ON FUNCTION %s FROM %s;', guard_function::regprocedure, w.name)
+                FROM worker w
+                WHERE NOT w.is_super AND NOT w.is_operator AND has_function_privilege(w.oid, guard_function, 'EXECUTE')
+                UNION ALL
+                SELECT topic, 'notice',
+                       format('What role %s creates later is given away by its default privileges: %s to %s.', d.defaclrole::regrole, x.privilege_type,
+                              CASE x.grantee WHEN 0 THEN 'everybody' ELSE x.grantee::regrole::text END)
+                       || ' The extension takes that back from its own objects, whenever they are made.', NULL
+                FROM pg_default_acl d
+                JOIN pg_extension e ON e.oid = own_extension AND e.extowner = d.defaclrole
+                CROSS JOIN aclexplode(d.defaclacl) x
+                WHERE d.defaclobjtype IN ('f', 'r') AND d.defaclnamespace IN (0, e.extnamespace)
+                AND x.grantee <> d.defaclrole AND NOT (x.grantee = 0 AND d.defaclobjtype = 'f' AND d.defaclnamespace = 0)
+                UNION ALL
                 SELECT topic, 'error', format('Everybody can execute %s functions that are for workers or operators only.', count(*)),
                        format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC;', string_agg(own.oid::regprocedure::text, ', ' ORDER BY own.name))
                 FROM own CROSS JOIN aclexplode(own.acl) a
@@ -618,6 +667,21 @@ BEGIN
                 SELECT topic, 'notice', 'This is a standby: checkpoints are written on the primary, and mended there.', NULL
                 WHERE pg_is_in_recovery();
 
+            WHEN 'names' THEN
+                -- a call that does not give each argument its type may mean another's
+                RETURN QUERY
+                SELECT topic, 'warning',
+                       format('Function %s of role %I is not the extension''s, and has the name of one that is: a call may mean it, or be ambiguous.',
+                              p.oid::regprocedure, pg_get_userbyid(p.proowner)),
+                       format('ALTER ROUTINE %s RENAME TO %I;', p.oid::regprocedure, 'not_' || left(p.proname, 59))
+                FROM pg_proc p
+                JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname = own_schema
+                WHERE starts_with(p.proname, 'tasker_checkpoint_')
+                AND NOT EXISTS (SELECT FROM pg_depend d
+                                WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+                                AND d.refclassid = 'pg_extension'::regclass AND d.refobjid = own_extension AND d.deptype = 'e')
+                ORDER BY p.oid::regprocedure::text COLLATE "C";
+
             WHEN 'version' THEN
                 RETURN QUERY
                 SELECT topic, CASE WHEN library_version = e.extversion THEN 'warning' ELSE 'error' END,
@@ -636,7 +700,7 @@ BEGIN
             IF NOT FOUND THEN
                 RETURN NEXT (topic, 'ok'::text, fine, NULL::text);
             END IF;
-        EXCEPTION WHEN OTHERS THEN
+        EXCEPTION WHEN insufficient_privilege THEN
             RETURN NEXT (topic, 'notice'::text, format('Role "%s" could not look at this: %s.', current_user, SQLERRM), NULL::text);
         END;
     END LOOP;

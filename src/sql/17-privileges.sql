@@ -73,5 +73,6 @@ GRANT SELECT ON tasker_checkpoint_progress, tasker_checkpoint_health TO PUBLIC;
 GRANT EXECUTE ON FUNCTION
     tasker_checkpoint_figures(jsonb),
     tasker_checkpoint_hot_indexes(regclass, name),
+    tasker_checkpoint_sample(real),
     tasker_checkpoint_version()
 TO PUBLIC;

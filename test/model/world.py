@@ -26,11 +26,7 @@ DIRECTIVES = ("continue", "pause", "cancel")
 # Where the server does otherwise; README.md says what is right.  The model follows
 # it there, unless told to be strict.
 KNOWN = {
-    "claim of a step locks it",
-    "dispatch locks what is offered",
     "a failed call counts as written",
-    "no timestamp can be stale",
-    "the present entry is the history's",
 }
 
 

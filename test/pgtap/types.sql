@@ -20,7 +20,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_state',
 	'has_checkpoint boolean, cursor jsonb, items_processed bigint, accumulated_results jsonb, checkpointed_at timestamp with time zone, sequence bigint'),
 ('tasker_checkpoint_statistics',
-	'yields bigint, saves bigint, replays bigint, fenced bigint, refused_tc001 bigint, refused_tc003 bigint, refused_54000 bigint, refused_23514 bigint, refused_55000 bigint, stale_writes bigint, truncated_entries bigint, claims bigint, expired_claims bigint, parked bigint, notifications_sent bigint, notifications_batched bigint, notifications_lost bigint, stats_reset timestamp with time zone'),
+	'yields bigint, saves bigint, hot_checkpoints bigint, replays bigint, fenced bigint, refused_tc001 bigint, refused_tc003 bigint, refused_54000 bigint, refused_23514 bigint, refused_55000 bigint, stale_writes bigint, truncated_entries bigint, claims bigint, expired_claims bigint, parked bigint, notifications_sent bigint, notifications_batched bigint, notifications_lost bigint, stats_reset timestamp with time zone'),
 ('tasker_checkpoint_step_progress',
 	'step_uuid uuid, step_name text, task_uuid uuid, task_name text, items_processed bigint, total bigint, percent numeric, bar text, rate numeric, eta interval, checkpointed_at timestamp with time zone, sequence bigint, state text, worker text, lease_until timestamp with time zone, deliveries integer');
 

@@ -70,7 +70,7 @@ $node->safe_psql($database, q{
 is($node->safe_psql($database, 'SELECT string_agg("check", \' \') FROM tasker_checkpoint_doctor() WHERE status <> \'ok\''),
 	'index index fillfactor compression bloat notifier', 'what a plain Tasker on this server has');
 
-# index, fillfactor, compression: Tasker's own; hot_share, bloat of the table
+# index, fillfactor, compression: Tasker's own; bloat of the table
 $node->safe_psql($database, q{
 	ALTER TABLE tasker.workflow_steps SET (autovacuum_enabled = off, toast.autovacuum_enabled = 'false');
 	INSERT INTO tasker.workflow_steps (workflow_step_uuid) SELECT md5(n || 'step')::uuid FROM generate_series(1, 5200) n;
@@ -137,9 +137,9 @@ bloat|ALTER TABLE tasker.workflow_steps RESET (toast.autovacuum_enabled);
 bloat|VACUUM tasker.workflow_steps;
 bloat|VACUUM tasker.workflow_steps;
 compression|ALTER TABLE tasker.workflow_steps ALTER COLUMN checkpoint SET COMPRESSION lz4;
-events|SELECT public.tasker_checkpoint_purge_events(1200);
+events|SELECT public.tasker_checkpoint_purge_events(1200, false);
 fillfactor|ALTER TABLE tasker.workflow_steps SET (fillfactor = 70);
-grants|GRANT EXECUTE ON FUNCTION public.tasker_checkpoint_complete(uuid), public.tasker_checkpoint_heartbeat(uuid,interval), public.tasker_checkpoint_release(uuid,interval) TO "The Worker";
+grants|GRANT EXECUTE ON FUNCTION public.tasker_checkpoint_complete(uuid), public.tasker_checkpoint_heartbeat(uuid,interval), public.tasker_checkpoint_release(uuid,interval,boolean) TO "The Worker";
 grants|GRANT SELECT (workflow_step_uuid, processed) ON tasker.workflow_steps TO "The Worker";
 grants|GRANT USAGE ON SCHEMA tasker TO "The Worker";
 grants|REVOKE ALL ON public.tasker_checkpoint_events FROM PUBLIC;
@@ -157,11 +157,9 @@ settings|ALTER ROLE $user SET tasker_checkpoint.max_lease = '1min';
 table|ALTER TABLE tasker.workflow_steps ALTER COLUMN checkpoint DROP DEFAULT;
 trigger_order|ALTER TRIGGER zzz ON tasker.workflow_steps RENAME TO zy_zzz;
 version|ALTER EXTENSION tasker_checkpoint UPDATE;
-hot_share|
 notifier|ALTER SYSTEM SET shared_preload_libraries = 'tasker_checkpoint';
 EOT
 
-# The counters of updates are begun anew when index and fillfactor are mended.
 my %tried;
 while (my ($row) = grep { /\|./ && !$tried{$_} } split /\n/, findings())
 {
@@ -169,7 +167,7 @@ while (my ($row) = grep { /\|./ && !$tried{$_} } split /\n/, findings())
 	mend($row);
 }
 is(findings(), '', 'all is well');
-is(join(' ', sort keys %mended), 'bloat compression events fillfactor grants guard hot_share index limits notifier notify_queue replication settings table trigger_order version',
+is(join(' ', sort keys %mended), 'bloat compression events fillfactor grants guard index limits notifier notify_queue replication settings table trigger_order version',
 	'each check had a statement that mended it');
 unlink $update;
 $idle{run}->kill_kill;
@@ -194,6 +192,20 @@ is(findings(), "notifier|ALTER SYSTEM SET max_worker_processes = 10;\nnotifier|A
 	'and transactions notify by themselves');
 mend((split /\n/, findings())[0]);
 is(findings(), '', 'neither is left');
+
+# checkpoints that are not HOT; an orchestrator's updates of other columns are none
+$node->safe_psql($database, q{CREATE INDEX not_hot ON tasker.workflow_steps ((checkpoint ->> 'items_processed'))});
+$node->safe_psql($database, sprintf($yields, 3000));
+is(findings(), "index|DROP INDEX CONCURRENTLY tasker.not_hot;\nhot_share|", 'checkpoints write to an index');
+mend((split /\n/, findings())[0]);
+is(findings(), 'hot_share|SELECT public.tasker_checkpoint_stats_reset();', 'which is counted until the counters are reset');
+mend(findings());
+$node->safe_psql($database, q{
+	CREATE INDEX others ON tasker.workflow_steps (processed_at);
+	DO 'BEGIN FOR i IN 1..3000 LOOP UPDATE tasker.workflow_steps SET processed_at = clock_timestamp() WHERE workflow_step_uuid = md5(''3step'')::uuid; END LOOP; END';
+	DROP INDEX tasker.others});
+$node->safe_psql($database, sprintf($yields, 1100));
+is(findings(), '', 'what others update is not counted');
 
 # those there are work elsewhere
 $node->safe_psql($database, 'ALTER SYSTEM SET tasker_checkpoint.max_notifiers = 1');
