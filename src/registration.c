@@ -232,6 +232,22 @@ find_triggers(Oid guard, bool *contested)
 	return *contested ? without_strays(candidates, guard) : candidates;
 }
 
+/*
+ * The schema of a function of ours, as SQL wants it.  Whoever drops the extension
+ * does not wait for calls that are under way.
+ */
+const char *
+tckpt_schema_of(Oid function)
+{
+	char	   *schema = get_namespace_name(get_func_namespace(function));
+
+	if (schema == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the extension has been dropped")));
+	return quote_identifier(schema);
+}
+
 /* A table's name as SQL wants it; NULL if it is gone. */
 char *
 tckpt_table_name(Oid relid)

@@ -25,6 +25,7 @@ extern int	tckpt_registrations(Oid guard, TckptTrigger *trigger, bool *contested
 extern bool tckpt_find_registration(Oid guard, TckptTrigger *trigger,
 									bool *contested);
 extern Oid	tckpt_registration_of(Oid guard, Oid relid);
+extern const char *tckpt_schema_of(Oid function);
 extern char *tckpt_table_name(Oid relid);
 
 #endif							/* TCKPT_REGISTRATION_H */

@@ -55,11 +55,15 @@ DECLARE
     setter jsonb;
     -- with every argument and its type, so that no other function of the name fits
     attach_call CONSTANT text := 'SELECT %I.tasker_checkpoint_attach(%L::pg_catalog.regclass, %L::pg_catalog.name, false);';
+    -- whose tables CREATE EXTENSION attaches by their names; superusers' and the
+    -- attached one's owner's besides
+    owners oid[];
     topic text;
     fine text;
     n bigint;
 BEGIN
-    SELECT e.oid, n.nspname INTO STRICT own_extension, own_schema
+    SELECT e.oid, n.nspname, ARRAY[e.extowner, (SELECT datdba FROM pg_database WHERE datname = current_database())]
+    INTO STRICT own_extension, own_schema, owners
     FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
     WHERE e.extname = 'tasker_checkpoint';
     guard_function := format('%I.tasker_checkpoint_guard()', own_schema)::regprocedure;
@@ -105,7 +109,7 @@ BEGIN
     SELECT t.tgrelid AS relid, t.tgrelid::regclass::text AS name, c.relnamespace AS namespace, c.relkind,
            k.attname AS key, k.attnum AS key_number, k.attnotnull AS key_not_null,
            p.attname AS checkpoint, p.attnotnull AS checkpoint_not_null, p.atthasdef AS has_default,
-           ARRAY(SELECT t.tgrelid UNION SELECT relid FROM pg_partition_tree(t.tgrelid)) AS tables
+           ARRAY(SELECT t.tgrelid UNION SELECT relid FROM pg_partition_tree(t.tgrelid)) AS tables, c.relowner AS owner
     INTO steps
     FROM pg_trigger t
     JOIN pg_class c ON c.oid = t.tgrelid
@@ -147,34 +151,65 @@ BEGIN
             CASE topic
             WHEN 'table' THEN
                 RETURN QUERY
+                WITH taskers AS (
+                    SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, r.rolname AS owner,
+                           r.rolsuper OR r.oid = ANY (owners) OR r.oid IS NOT DISTINCT FROM steps.owner AS trusted
+                    FROM pg_class c
+                    JOIN pg_namespace n ON n.oid = c.relnamespace
+                    JOIN pg_roles r ON r.oid = c.relowner
+                    WHERE (n.nspname, c.relname) IN (('tasker', 'workflow_steps'), (own_schema, 'tasker_workflow_steps'))
+                    AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+                ),
+                -- two generations of Tasker side by side are not told apart
+                unattached AS (
+                    SELECT * FROM taskers
+                    WHERE steps.relid IS NOT NULL AND cardinality(guards) = 1
+                    AND NOT EXISTS (SELECT FROM taskers t WHERE t.oid = steps.relid)
+                    AND oid <> ALL (steps.tables)
+                ),
+                parents AS (
+                    SELECT format('%I.%I', n.nspname, c.relname) AS name, r.rolname AS owner,
+                           r.rolsuper OR r.oid = ANY (owners) OR r.oid = steps.owner AS trusted
+                    FROM pg_inherits i
+                    JOIN pg_class c ON c.oid = i.inhparent
+                    JOIN pg_namespace n ON n.oid = c.relnamespace
+                    JOIN pg_roles r ON r.oid = c.relowner
+                    WHERE i.inhrelid = steps.relid
+                )
                 SELECT topic, 'error',
                        'No steps table is attached, and every function but a few raises 55000. '
                        'Call tasker_checkpoint_attach() with the steps table.',
-                       (SELECT format(attach_call, own_schema, format('%I.%I', max(n.nspname), max(c.relname)), 'workflow_step_uuid')
-                        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                        WHERE (n.nspname, c.relname) IN (('tasker', 'workflow_steps'), (own_schema, 'tasker_workflow_steps'))
-                        AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
-                        HAVING count(*) = 1)
+                       (SELECT format(attach_call, own_schema, max(t.name), 'workflow_step_uuid')
+                        FROM taskers t WHERE t.trusted HAVING count(*) = 1)
                 WHERE guards = '{}'
+                UNION ALL
+                -- anybody may give a table of his the name
+                SELECT topic, 'notice',
+                       format('Table %s, which is named as Tasker''s, belongs to role "%s". Only if that is the steps table, the statement attaches it.', t.name, t.owner),
+                       format(attach_call, own_schema, t.name, 'workflow_step_uuid')
+                FROM taskers t
+                WHERE guards = '{}' AND NOT t.trusted
                 UNION ALL
                 -- renamed and replaced, as online schema changes do, or migrated anew
                 SELECT topic, CASE WHEN steps.key = 'workflow_step_uuid' THEN 'error' ELSE 'notice' END,
-                       format('Table %s, which Tasker uses, is not attached, but %s is: what is written there is not guarded.', c.oid::regclass, steps.name),
-                       format('SELECT %I.tasker_checkpoint_detach(); ', own_schema) || format(attach_call, own_schema, format('%I.%I', n.nspname, c.relname), 'workflow_step_uuid')
-                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-                WHERE steps.relid IS NOT NULL AND cardinality(guards) = 1
-                AND (n.nspname, c.relname) IN (('tasker', 'workflow_steps'), (own_schema, 'tasker_workflow_steps'))
-                AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND c.oid <> ALL (steps.tables)
-                -- two generations of Tasker side by side are not told apart
-                AND NOT EXISTS (SELECT FROM pg_class a JOIN pg_namespace an ON an.oid = a.relnamespace
-                                WHERE a.oid = steps.relid
-                                AND (an.nspname, a.relname) IN (('tasker', 'workflow_steps'), (own_schema, 'tasker_workflow_steps')))
+                       format('Table %s, which Tasker uses, is not attached, but %s is: what is written there is not guarded.', u.oid::regclass, steps.name),
+                       format('SELECT %I.tasker_checkpoint_detach(); ', own_schema) || format(attach_call, own_schema, u.name, 'workflow_step_uuid')
+                FROM unattached u
+                WHERE u.trusted
                 UNION ALL
-                SELECT topic, 'error',
-                       format('Table %s has become a partition of %s, whose other rows go past the guard.', steps.name, i.inhparent::regclass),
-                       format('SELECT %I.tasker_checkpoint_detach(); ', own_schema) || format(attach_call, own_schema, i.inhparent::regclass::text, steps.key)
-                FROM pg_inherits i
-                WHERE i.inhrelid = steps.relid
+                SELECT topic, 'notice',
+                       format('Table %s, which is named as Tasker''s, belongs to role "%s", and %s is attached. Only if the other is the steps table, detach this one and attach that.', u.name, u.owner, steps.name),
+                       NULL
+                FROM unattached u
+                WHERE NOT u.trusted
+                UNION ALL
+                SELECT topic, CASE WHEN i.trusted THEN 'error' ELSE 'notice' END,
+                       format('Table %s has become a partition of %s,', steps.name, i.name)
+                       || CASE WHEN i.trusted THEN ' whose other rows go past the guard.'
+                               ELSE format(' which belongs to role "%s": other rows of that table go past the guard.', i.owner) END,
+                       CASE WHEN i.trusted THEN
+                           format('SELECT %I.tasker_checkpoint_detach(); ', own_schema) || format(attach_call, own_schema, i.name, steps.key) END
+                FROM parents i
                 UNION ALL
                 SELECT topic, 'error',
                        format('Table %s has a guard trigger besides that of %s, and every function raises 55000.',

@@ -1,5 +1,6 @@
 # The steps table is looked up while a second guarded table, and others, come and go: the
-# answer is the one that is left, or 55000, and the lookup ends.
+# answer is the one that is left, or 55000, and the lookup ends. Health fails for none of
+# them.
 
 use strict;
 use warnings;
@@ -88,5 +89,29 @@ is($node->safe_psql('postgres', 'SELECT string_agg(DISTINCT what, $$; $$) FROM w
 	'every answer was the steps table, or that there are two');
 is($node->safe_psql('postgres', 'SELECT tasker_checkpoint_table()'), 'steps', 'one is left');
 unlike(slurp_file($node->logfile), qr/terminated by signal|TRAP|PANIC/, 'no server process crashed');
+
+# Health and doctor meanwhile look at tables that have the names, the columns and
+# the comments of a steps table, and are gone when they come to tell of them.
+my $health = 'SELECT count(*) FROM tasker_checkpoint_health;';
+sub planted
+{
+	my ($schema, $table) = @_;
+	return qq{
+		CREATE TABLE $schema.$table (id uuid PRIMARY KEY, workflow_step_uuid uuid, checkpoint jsonb);
+		COMMENT ON COLUMN $schema.$table.checkpoint IS 'progress of a batch worker: x';
+		DROP TABLE $schema.$table;
+	};
+}
+$node->safe_psql('postgres', 'CREATE SCHEMA tasker');
+%done = run_together(health => [ 3, $health ], copies => [ 1, planted('public', 'step') ],
+	more_copies => [ 1, planted('public', 'tep') ], taskers => [ 1, planted('tasker', 'workflow_steps') ]);
+cmp_ok($done{$_}, '>', 10, "$_: made progress") for sort keys %done;
+$node->safe_psql('postgres', 'DROP TRIGGER zz_tasker_checkpoint_guard ON steps; COMMENT ON COLUMN steps.checkpoint IS NULL');
+%done = run_together(unattached_health => [ 3, $health ],
+	unattached_tables => [ 1, planted('public', 'commented') ],
+	unattached_more => [ 1, planted('public', 'commented_2') ],
+	unattached_taskers => [ 1, planted('tasker', 'workflow_steps') ]);
+cmp_ok($done{$_}, '>', 10, "$_: made progress") for sort keys %done;
+unlike(slurp_file($node->logfile), qr/terminated by signal|TRAP|PANIC/, 'health: no server process crashed');
 
 done_testing();
