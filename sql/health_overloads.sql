@@ -37,8 +37,34 @@ CREATE FUNCTION own.tasker_checkpoint_pause(text) RETURNS boolean LANGUAGE plpgs
 RESET ROLE;
 SELECT statement FROM own.tasker_checkpoint_health \gexec
 
+-- it has every argument: one that would do as well with what is left out is no reason to be refused
+SET ROLE regress_tckpt_planter;
+CREATE FUNCTION own.tasker_checkpoint_reset_for_retry(uuid, integer DEFAULT 0) RETURNS uuid LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+CREATE FUNCTION own.tasker_checkpoint_purge_events(dry_run boolean DEFAULT true) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+CREATE FUNCTION own.tasker_checkpoint_purge_events() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+CREATE FUNCTION own.tasker_checkpoint_attach(regclass, name) RETURNS regclass LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+CREATE FUNCTION own.tasker_checkpoint_attach(regclass) RETURNS regclass LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+RESET ROLE;
+UPDATE own.tasker_checkpoint_events SET available_at = 'infinity';
+SELECT finding FROM own.tasker_checkpoint_health;
+SELECT statement FROM own.tasker_checkpoint_health \gexec
+DELETE FROM own.tasker_checkpoint_events;
+SELECT own.tasker_checkpoint_pause('00000000-0000-0000-0000-000000000001'::uuid);
+DELETE FROM steps;
+SELECT finding FROM own.tasker_checkpoint_health;
+SELECT statement FROM own.tasker_checkpoint_health \gexec
+DROP TRIGGER zz_tasker_checkpoint_guard ON steps;
+SELECT finding FROM own.tasker_checkpoint_health;
+SELECT statement FROM own.tasker_checkpoint_health \gexec
+CREATE TABLE step (id uuid PRIMARY KEY, checkpoint jsonb);
+ALTER TABLE steps RENAME TO steps_old;
+ALTER TABLE steps_old RENAME workflow_step_uuid TO id;
+ALTER TABLE step RENAME TO steps;
+SELECT statement FROM own.tasker_checkpoint_health \gexec
+SELECT own.tasker_checkpoint_table();
+
 DROP OWNED BY regress_tckpt_planter;
 DROP ROLE regress_tckpt_planter;
-DROP TABLE steps;
+DROP TABLE steps, steps_old;
 DROP EXTENSION tasker_checkpoint;
 DROP SCHEMA own;

@@ -3,8 +3,8 @@
  * health.c
  *	  What is stuck or will be, in words, each with the statement that helps.
  *
- * Statements name everything with its schema, and give each argument its type:
- * whoever runs one, a superuser or not, calls nothing but what is meant.
+ * Statements name everything with its schema, and give every argument, with its
+ * type: whoever runs one, a superuser or not, calls nothing but what is meant.
  *
  *-------------------------------------------------------------------------
  */
@@ -103,7 +103,7 @@ uuid_text(const pg_uuid_t *uuid)
 	return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(uuid)));
 }
 
-/* A call of one of our functions with the step as its argument. */
+/* A call of one of our functions with the step as its only argument. */
 static char *
 step_call(const Report *report, const TckptFinding *finding, const char *function)
 {
@@ -226,7 +226,7 @@ static char *
 directive_statement(const Report *report, const TckptFinding *finding)
 {
 	if (finding->standing == TCKPT_GONE)
-		return psprintf("SELECT %s.tasker_checkpoint_purge_events();", report->schema);
+		return psprintf("SELECT %s.tasker_checkpoint_purge_events(1000, false);", report->schema);
 	return step_call(report, finding, "resume");
 }
 
@@ -249,7 +249,8 @@ statement_text(const Report *report, const TckptFinding *finding)
 			return directive_statement(report, finding);
 		case TCKPT_FINDING_STALE:
 		case TCKPT_FINDING_AHEAD:
-			return step_call(report, finding, "reset_for_retry");
+			return psprintf("SELECT %s.tasker_checkpoint_reset_for_retry('%s'::pg_catalog.uuid, false);",
+							report->schema, uuid_text(&finding->step));
 		case TCKPT_FINDING_STALLED:
 			return step_call(report, finding, "pause");
 		case TCKPT_FINDING_EXPIRED:
@@ -357,7 +358,7 @@ tasker_checkpoint_health(PG_FUNCTION_ARGS)
 		.arg = &findings
 	};
 	Report		report = {
-		.schema = quote_identifier(get_namespace_name(get_func_namespace(function)))
+		.schema = tckpt_schema_of(function)
 	};
 	TckptSteps *steps = NULL;
 	List	   *unguarded;
