@@ -159,7 +159,9 @@ tckpt_holders_of_events(const TckptHolders *holders, Oid function,
 			bool		isnull;
 			Datum		step = slot_getattr(scan->slot, 1, &isnull);
 
-			held(DatumGetUUIDP(step), holder, arg);
+			/* as the table has it, or somebody who took its constraints away */
+			if (!isnull)
+				held(DatumGetUUIDP(step), holder, arg);
 		}
 	}
 	systable_endscan(scan);

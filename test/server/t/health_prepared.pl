@@ -114,6 +114,27 @@ $node->safe_psql('postgres', "COMMIT PREPARED '$_'") for ('yield', 'update', 'pa
 $node->safe_psql('postgres', "ROLLBACK PREPARED '$_'") for ('locked', 'only paused', 'rolled back', 'shared', 'shared, too', 'of another table');
 is(findings($node), '', 'when all are ended there is nothing left');
 
+# A row of no step, which only somebody makes who has taken the constraints away.
+$node->safe_psql('postgres', q{
+ALTER TABLE tasker_checkpoint_events DROP CONSTRAINT tasker_checkpoint_events_pkey, ALTER step_uuid DROP NOT NULL;
+CREATE UNIQUE INDEX ON tasker_checkpoint_events (step_uuid);
+DELETE FROM tasker_checkpoint_events;
+SELECT tasker_checkpoint_dispatch(step(13));
+INSERT INTO tasker_checkpoint_events SELECT (json_populate_record(e, '{"step_uuid": null, "event_id": null, "directive": "pause"}')).*
+FROM tasker_checkpoint_events e;
+});
+my $row = q{INSERT INTO tasker_checkpoint_events SELECT (json_populate_record(e, '{"step_uuid": null, "event_id": null, "directive": "cancel"}')).*
+	FROM tasker_checkpoint_events e WHERE step_uuid IS NOT NULL};
+prepare('of none', $row);
+prepare('of none, too', "$row; DELETE FROM tasker_checkpoint_events WHERE step_uuid IS NULL AND directive = 'pause'");
+prepare('of one, too', "SELECT tasker_checkpoint_pause(step(13)); $row");
+is(findings($node), "13|prepared|warning|ROLLBACK PREPARED 'of one, too';", 'a row of no step has nothing to be told of');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM tasker_checkpoint_progress WHERE step_uuid IS NULL'), '0', 'nor is it a step of its own');
+$node->safe_psql('postgres', "ROLLBACK PREPARED '$_'") for ('of none', 'of none, too', 'of one, too');
+is($node->safe_psql('postgres', q{DELETE FROM tasker_checkpoint_events WHERE step_uuid IS NOT NULL;
+	DROP TRIGGER zz_tasker_checkpoint_guard ON steps; COMMENT ON COLUMN steps.checkpoint IS NULL;
+	SELECT count(*) FROM tasker_checkpoint_health}), '0', 'and where no table is attached it is no step that is dispatched');
+
 $node->safe_psql('other', "ROLLBACK PREPARED 'of another database'");
 $node->stop;
 done_testing();
