@@ -70,10 +70,9 @@ syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
 static void
 free_steps(TckptSteps *steps)
 {
-	for (int i = 0; i < 2; i++)
-		for (int j = 0; j < TCKPT_NSTATEMENTS; j++)
-			if (steps->plans[i][j] != NULL)
-				SPI_freeplan(steps->plans[i][j]);
+	for (int i = 0; i < TCKPT_NSTATEMENTS; i++)
+		if (steps->plans[i] != NULL)
+			SPI_freeplan(steps->plans[i]);
 	MemoryContextDelete(steps->context);
 }
 

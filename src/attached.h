@@ -29,7 +29,7 @@ typedef struct TckptSteps
 	char	   *reset;			/* what a retry sets, as in UPDATE; may be "" */
 	AttrNumber	processed;		/* InvalidAttrNumber: no such column */
 	Oid			updated_at;		/* its type; InvalidOid: no such column */
-	SPIPlanPtr	plans[2][TCKPT_NSTATEMENTS];	/* [1]: of reading as the owner */
+	SPIPlanPtr	plans[TCKPT_NSTATEMENTS];	/* NULL: none is kept */
 	MemoryContext context;		/* of all this, but for the plans */
 	struct TckptSteps *next;	/* in the list of those replaced */
 } TckptSteps;

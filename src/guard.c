@@ -478,7 +478,8 @@ check_unprocessed(const Write *write)
 	/* a partition may number its columns otherwise */
 	if (attno != InvalidAttrNumber && RelationGetRelid(write->rel) != call->relid)
 		attno = get_attnum(RelationGetRelid(write->rel), "processed");
-	if (attno == InvalidAttrNumber)
+	if (attno <= 0 || attno > write->tupdesc->natts ||
+		TupleDescAttr(write->tupdesc, attno - 1)->atttypid != BOOLOID)
 		return;
 
 	processed = heap_getattr(write->old, attno, write->tupdesc, &isnull);

@@ -11,10 +11,20 @@
  *
  * Between tckpt_read_as() and tckpt_read_done() belong the preparation of a
  * statement, its planning and execution, and each later fetch of its cursor;
- * what is written does not.  A plan that is kept must not be used on both
- * sides: the plan cache knows the role that a plan was made for, but not
- * whether FORCE ROW LEVEL SECURITY counted; InNoForceRLSOperation() tells the
- * sides apart.  An error puts everything back with its (sub)transaction.
+ * what is written does not.  An error puts everything back with its
+ * (sub)transaction.
+ *
+ * FORCE ROW LEVEL SECURITY hides nothing from a superuser.  It is lifted while
+ * a statement is prepared by tckpt_read_prepare(), when its policies are chosen
+ * and nobody's code runs, and at no other time: the functions that planning and
+ * execution call read other tables under the policies of these.  So a plan of
+ * a table under FORCE must not be kept: it would be prepared again without.
+ *
+ * The owner's code may also rename tables and columns, between two statements
+ * of one call: a plan is then parsed again, and the same text means something
+ * else.  After each execution tckpt_require_table() tells whether it was of the
+ * table that is locked; tckpt_require_columns() tells whether its result is of
+ * the types that are expected, before anything of it is used.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,18 +33,25 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/pg_list.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
 #include "reader.h"
+#include "stats.h"
 
-/* The role that reads a table for a superuser.  Raises 42P01. */
+/*
+ * The role that reads a table for a superuser, and whether row security is
+ * forced on it.  Raises 42P01.
+ */
 static Oid
-table_owner(Oid relid)
+table_owner(Oid relid, bool *forced)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid			owner;
@@ -44,6 +61,7 @@ table_owner(Oid relid)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table with OID %u does not exist", relid)));
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	*forced = ((Form_pg_class) GETSTRUCT(tuple))->relforcerowsecurity;
 	ReleaseSysCache(tuple);
 	return owner;
 }
@@ -99,7 +117,7 @@ tckpt_read_as(Oid relid, const AttrNumber *columns, int ncolumns,
 	if (!superuser())
 		return;
 
-	owner = table_owner(relid);
+	owner = table_owner(relid, &reader->forced);
 	require_rights(relid, owner, columns, ncolumns);
 
 	GetUserIdAndSecContext(&reader->user, &reader->sec_context);
@@ -107,7 +125,7 @@ tckpt_read_as(Oid relid, const AttrNumber *columns, int ncolumns,
 	reader->switched = true;
 	SetUserIdAndSecContext(owner,
 						   reader->sec_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
+						   SECURITY_RESTRICTED_OPERATION);
 
 	/* the owner's code finds what it finds for VACUUM, wherever we were called */
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",
@@ -124,4 +142,85 @@ tckpt_read_done(TckptReader *reader)
 	AtEOXact_GUC(false, reader->guc_level);
 	SetUserIdAndSecContext(reader->user, reader->sec_context);
 	reader->switched = false;
+}
+
+/*
+ * A plan for a statement, to be executed before tckpt_read_done(); inside
+ * SPI_connect.  For a superuser no policy of the owner's tables gets into it.
+ */
+SPIPlanPtr
+tckpt_read_prepare(const TckptReader *reader, const char *sql, int nargs,
+				   Oid *types, int options)
+{
+	Oid			user;
+	int			sec_context;
+	SPIPlanPtr	plan;
+
+	GetUserIdAndSecContext(&user, &sec_context);
+	if (reader->switched)
+		SetUserIdAndSecContext(user, sec_context | SECURITY_NOFORCE_RLS);
+	plan = SPI_prepare_cursor(sql, nargs, types, options);
+	SetUserIdAndSecContext(user, sec_context);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare_cursor failed: %s",
+			 SPI_result_code_string(SPI_result));
+	return plan;
+}
+
+static void
+raise_changed(const char *table, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)),
+			 errmsg("table %s changed while it was used", table),
+			 errdetail_internal("%s", detail),
+			 errhint("Repeat the call.")));
+}
+
+/* Whether policies are part of a statement. */
+static bool
+has_policies(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, has_policies, context,
+								 QTW_EXAMINE_RTES_BEFORE);
+	if (IsA(node, RangeTblEntry))
+		return ((RangeTblEntry *) node)->securityQuals != NIL;
+	return expression_tree_walker(node, has_policies, context);
+}
+
+/*
+ * Raises 55000 if a plan was not of this table when it was made last, or, where
+ * a superuser reads, was made anew and has got policies.
+ */
+void
+tckpt_require_table(const TckptReader *reader, SPIPlanPtr plan, Oid relid,
+					const char *table)
+{
+	ListCell   *lc;
+
+	foreach(lc, SPI_plan_get_plan_sources(plan))
+	{
+		CachedPlanSource *source = lfirst(lc);
+
+		if (!list_member_oid(source->relationOids, relid))
+			raise_changed(table, "Another table has its name now.");
+		if (reader->switched && has_policies((Node *) source->query_list, NULL))
+			raise_changed(table, "It was planned again, with its row security.");
+	}
+}
+
+/* Raises 55000 if a result has not got exactly columns of these types. */
+void
+tckpt_require_columns(const char *table, TupleDesc tupdesc, const Oid *types,
+					  int ntypes)
+{
+	bool		same = tupdesc->natts == ntypes;
+
+	for (int i = 0; i < ntypes && same; i++)
+		same = TupleDescAttr(tupdesc, i)->atttypid == types[i];
+	if (!same)
+		raise_changed(table, "Its columns have other types or names now.");
 }

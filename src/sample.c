@@ -74,6 +74,8 @@ tasker_checkpoint_sample(PG_FUNCTION_ARGS)
 	MemoryContext caller = CurrentMemoryContext;
 	TckptSteps *steps;
 	TckptReader reader;
+	Oid			types[] = {JSONBOID};
+	SPIPlanPtr	plan;
 	AttrNumber	columns[2];
 	char	   *sql;
 
@@ -88,8 +90,11 @@ tasker_checkpoint_sample(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	tckpt_read_as(steps->trigger.relid, columns, lengthof(columns), &reader);
-	if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute failed: %s", sql);
+	plan = tckpt_read_prepare(&reader, sql, 0, NULL, CURSOR_OPT_PARALLEL_OK);
+	if (SPI_execute_plan(plan, NULL, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_plan failed: %s", sql);
+	tckpt_require_table(&reader, plan, steps->trigger.relid, steps->table);
+	tckpt_require_columns(steps->table, SPI_tuptable->tupdesc, types, lengthof(types));
 	tckpt_read_done(&reader);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{

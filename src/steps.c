@@ -44,6 +44,9 @@ typedef enum TckptStatement
 StaticAssertDecl(STATEMENT_RESET + 1 == TCKPT_NSTATEMENTS,
 				 "as many statements as are kept");
 
+/* What is read of a row, or the first of these columns */
+static const Oid row_types[] = {JSONBOID, BOOLOID, UUIDOID};
+
 /* Rows that a walk fetches at a time; long checkpoints are still out of line */
 #define SCAN_BATCH	100
 
@@ -82,7 +85,7 @@ statement_text(const TckptSteps *steps, TckptStatement statement)
 	if (statement == STATEMENT_PEEK || statement == STATEMENT_STATE ||
 		statement == STATEMENT_LOCK || statement == STATEMENT_TRY_LOCK)
 		return psprintf("SELECT %s, %s FROM %s WHERE %s OPERATOR(pg_catalog.=) $1%s",
-						statement == STATEMENT_STATE ? "NULL" : steps->checkpoint,
+						statement == STATEMENT_STATE ? "NULL::pg_catalog.jsonb" : steps->checkpoint,
 						processed_column(steps), steps->table, steps->key,
 						statement == STATEMENT_LOCK ? " FOR NO KEY UPDATE" :
 						statement == STATEMENT_TRY_LOCK ? " FOR NO KEY UPDATE SKIP LOCKED" : "");
@@ -123,27 +126,27 @@ read_as(const TckptSteps *steps, bool processed, TckptReader *reader)
 	tckpt_read_as(steps->trigger.relid, columns, lengthof(columns), reader);
 }
 
+/* The plan of a statement, kept unless it is one for this time alone. */
 static SPIPlanPtr
-statement_plan(TckptSteps *steps, TckptStatement statement)
+statement_plan(TckptSteps *steps, TckptStatement statement,
+			   const TckptReader *reader)
 {
-	/* with and without FORCE ROW LEVEL SECURITY are two plans */
-	SPIPlanPtr *kept = &steps->plans[InNoForceRLSOperation() ? 1 : 0][statement];
+	SPIPlanPtr *kept = &steps->plans[statement];
+	Oid			types[] = {UUIDOID, JSONBOID, steps->updated_at};
+	int			nargs = OidIsValid(steps->updated_at) ? 3 : 2;
+	SPIPlanPtr	plan;
 
-	if (*kept == NULL)
+	if (*kept != NULL && !reader->forced)
+		return *kept;
+	plan = tckpt_read_prepare(reader, statement_text(steps, statement), nargs,
+							  types, 0);
+	if (!reader->forced)
 	{
-		Oid			types[] = {UUIDOID, JSONBOID, steps->updated_at};
-		int			nargs = OidIsValid(steps->updated_at) ? 3 : 2;
-		SPIPlanPtr	plan = SPI_prepare(statement_text(steps, statement),
-									   nargs, types);
-
-		if (plan == NULL)
-			elog(ERROR, "SPI_prepare failed: %s",
-				 SPI_result_code_string(SPI_result));
 		if (SPI_keepplan(plan) != 0)
 			elog(ERROR, "SPI_keepplan failed");
 		*kept = plan;
 	}
-	return *kept;
+	return plan;
 }
 
 /* Executes a plan while the guard expects "call". */
@@ -172,8 +175,9 @@ execute_announced(SPIPlanPtr plan, Datum *values, const char *nulls,
  */
 static uint64
 execute(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
-		const Jsonb *checkpoint, TckptCall *call)
+		const Jsonb *checkpoint, TckptCall *call, const TckptReader *reader)
 {
+	SPIPlanPtr	plan = statement_plan(steps, statement, reader);
 	Datum		values[3];
 	char		nulls[] = {' ', checkpoint == NULL ? 'n' : ' ', ' ', '\0'};
 	int			rc;
@@ -184,8 +188,7 @@ execute(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
 	/* the clock in UTC is what a column without time zone gets */
 	values[2] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 
-	rc = execute_announced(statement_plan(steps, statement), values, nulls,
-						   statement == STATEMENT_READ, call);
+	rc = execute_announced(plan, values, nulls, statement == STATEMENT_READ, call);
 	if (rc != SPI_OK_SELECT && rc != SPI_OK_UPDATE)
 	{
 		tckpt_attached_distrust();
@@ -197,6 +200,7 @@ execute(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
 						   steps->table),
 				 errhint("Drop the rule.")));
 	}
+	tckpt_require_table(reader, plan, steps->trigger.relid, steps->table);
 	return SPI_processed;
 }
 
@@ -257,7 +261,9 @@ select_step(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
 	if (is_reading(statement))
 		read_as(steps, statement != STATEMENT_READ, &reader);
 	SPI_connect();
-	found = execute(steps, statement, step, NULL, NULL) > 0;
+	found = execute(steps, statement, step, NULL, NULL, &reader) > 0;
+	tckpt_require_columns(steps->table, SPI_tuptable->tupdesc, row_types,
+						  statement == STATEMENT_READ ? 1 : 2);
 	if (found)
 		read_row(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, caller, row);
 	SPI_finish();
@@ -370,13 +376,14 @@ tckpt_steps_lock(TckptSteps *steps, const pg_uuid_t *step, TckptStep *row)
 void
 tckpt_steps_write(TckptSteps *steps, TckptCall *call, const Jsonb *parts)
 {
+	TckptReader reader = {0};
 	uint64		changed;
 
 	call->relid = steps->trigger.relid;
 	call->processed = steps->processed;
 
 	SPI_connect();
-	changed = execute(steps, STATEMENT_WRITE, &call->step, parts, call);
+	changed = execute(steps, STATEMENT_WRITE, &call->step, parts, call, &reader);
 	SPI_finish();
 
 	if (changed == 0 && !call->replayed && !call->superseded)
@@ -399,12 +406,13 @@ update_locked(TckptSteps *steps, TckptStatement statement,
 			  const pg_uuid_t *step, const Jsonb *checkpoint)
 {
 	TckptCall	call = {.kind = TCKPT_CALL_CLEAR, .step = *step};
+	TckptReader reader = {0};
 	uint64		changed;
 
 	call.relid = steps->trigger.relid;
 	SPI_connect();
 	changed = execute(steps, statement, step, checkpoint,
-					  checkpoint == NULL ? &call : NULL);
+					  checkpoint == NULL ? &call : NULL, &reader);
 	SPI_finish();
 	return changed > 0;
 }
@@ -448,6 +456,7 @@ tckpt_steps_scan(TckptSteps *steps, bool processed, bool read_only)
 	MemoryContext caller = CurrentMemoryContext;
 	TckptReader reader = {0};
 	TckptStepScan *scan = palloc0(sizeof(TckptStepScan));
+	SPIPlanPtr	plan;
 	char	   *sql = psprintf("SELECT %s, %s, %s FROM %s WHERE %s IS NOT NULL%s",
 							   steps->checkpoint, processed_column(steps),
 							   steps->key, steps->table, steps->checkpoint,
@@ -458,8 +467,9 @@ tckpt_steps_scan(TckptSteps *steps, bool processed, bool read_only)
 	SPI_connect();
 	if (read_only)
 		read_as(steps, true, &reader);
-	scan->portal = SPI_cursor_open_with_args(NULL, sql, 0, NULL, NULL, NULL,
-											 false, 0);
+	plan = tckpt_read_prepare(&reader, sql, 0, NULL, 0);
+	scan->portal = SPI_cursor_open(NULL, plan, NULL, NULL, false);
+	tckpt_require_table(&reader, plan, steps->trigger.relid, steps->table);
 	tckpt_read_done(&reader);
 	MemoryContextSwitchTo(caller);
 	return scan;
@@ -481,6 +491,8 @@ fetch_batch(TckptStepScan *scan)
 	scan->batch = SPI_tuptable;
 	scan->fetched = SPI_processed;
 	scan->next = 0;
+	tckpt_require_columns(scan->steps->table, scan->batch->tupdesc, row_types,
+						  lengthof(row_types));
 }
 
 /*

@@ -59,10 +59,26 @@ enum
 	NCOLUMNS
 };
 
+static const Oid column_types[NCOLUMNS] = {
+	[COL_STEP] = UUIDOID,
+	[COL_CHECKPOINT] = JSONBOID,
+	[COL_PROCESSED] = BOOLOID,
+	[COL_IN_PROCESS] = BOOLOID,
+	[COL_INPUTS] = JSONBOID,
+	[COL_TASK] = UUIDOID,
+	[COL_STEP_NAME] = TEXTOID,
+	[COL_TASK_NAME] = TEXTOID,
+	[COL_XMAX] = XIDOID,
+	[COL_CTID] = TIDOID,
+	[COL_TABLEOID] = OIDOID
+};
+
 /* A walk that is on its way; what rows come to */
 typedef struct Walk
 {
 	DestReceiver receiver;		/* must be the first */
+	const TckptSteps *steps;
+	const TckptReader *reader;
 	const TckptSurvey *survey;
 	TckptHolders *holders;		/* NULL: there are none */
 	TckptDispatched *dispatched;
@@ -223,13 +239,13 @@ select_text(const TckptSteps *steps, const TckptSurvey *survey, bool holders)
 	if (survey->names)
 		append_names(&sql, relid);
 	else
-		appendStringInfoString(&sql, ", NULL, NULL");
+		appendStringInfoString(&sql, ", NULL::pg_catalog.text, NULL::pg_catalog.text");
 
 	/* system columns have no privileges of their own to be granted */
 	if (holders && pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
 		appendStringInfoString(&sql, ", s.xmax, s.ctid, s.tableoid");
 	else
-		appendStringInfoString(&sql, ", NULL, NULL, NULL");
+		appendStringInfoString(&sql, ", NULL::pg_catalog.xid, NULL::pg_catalog.tid, NULL::pg_catalog.oid");
 	appendStringInfo(&sql, " FROM %s AS s WHERE ", steps->table);
 	return sql.data;
 }
@@ -401,9 +417,13 @@ read_row(Walk *walk, TupleTableSlot *slot, TckptSurveyed *step)
 										   (ItemPointer) DatumGetPointer(values[COL_CTID]));
 }
 
+/* Each execution says what it returns before its first row. */
 static void
 receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 {
+	Walk	   *walk = (Walk *) self;
+
+	tckpt_require_columns(walk->steps->table, typeinfo, column_types, NCOLUMNS);
 }
 
 /* A row without a key, which a table may have got, is no step. */
@@ -430,20 +450,32 @@ receiver_shutdown(DestReceiver *self)
 {
 }
 
+static void
+run(Walk *walk, SPIPlanPtr plan, ParamListInfo params)
+{
+	SPIExecuteOptions options = {
+		.read_only = true, .dest = &walk->receiver, .params = params
+	};
+
+	if (SPI_execute_plan_extended(plan, &options) != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_plan_extended failed");
+	tckpt_require_table(walk->reader, plan, walk->steps->trigger.relid,
+						walk->steps->table);
+}
+
 /* The steps that are not processed and have a checkpoint. */
 static void
 walk_table(Walk *walk, const char *sql)
 {
-	SPIExecuteOptions options = {.read_only = true, .dest = &walk->receiver};
+	SPIPlanPtr	plan = tckpt_read_prepare(walk->reader, sql, 0, NULL,
+										  CURSOR_OPT_PARALLEL_OK);
 
-	if (SPI_execute_extended(sql, &options) != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute_extended failed: %s", sql);
+	run(walk, plan, NULL);
 }
 
 static void
 look_up(Walk *walk, SPIPlanPtr plan, Datum *keys, int nkeys)
 {
-	SPIExecuteOptions options = {.read_only = true, .dest = &walk->receiver};
 	ParamListInfo params = makeParamList(1);
 
 	params->params[0].value = PointerGetDatum(construct_array(keys, nkeys, UUIDOID, UUID_LEN,
@@ -451,9 +483,7 @@ look_up(Walk *walk, SPIPlanPtr plan, Datum *keys, int nkeys)
 	params->params[0].isnull = false;
 	params->params[0].pflags = PARAM_FLAG_CONST;
 	params->params[0].ptype = UUIDARRAYOID;
-	options.params = params;
-	if (SPI_execute_plan_extended(plan, &options) != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute_plan_extended failed");
+	run(walk, plan, params);
 }
 
 /*
@@ -475,10 +505,8 @@ walk_dispatched(Walk *walk, const char *sql)
 		if (nkeys < LOOKUP_BATCH && (nkeys == 0 || i + 1 < walk->ndispatched))
 			continue;
 		if (plan == NULL)
-			plan = SPI_prepare_cursor(sql, 1, types, CURSOR_OPT_GENERIC_PLAN);
-		if (plan == NULL)
-			elog(ERROR, "SPI_prepare_cursor failed: %s",
-				 SPI_result_code_string(SPI_result));
+			plan = tckpt_read_prepare(walk->reader, sql, 1, types,
+									  CURSOR_OPT_GENERIC_PLAN);
 		look_up(walk, plan, keys, nkeys);
 		nkeys = 0;
 	}
@@ -562,10 +590,10 @@ require_rights(const TckptSteps *steps)
 void
 tckpt_survey(TckptSteps *steps, const TckptSurvey *survey)
 {
-	Walk		walk = {.survey = survey};
+	TckptReader reader = {0};
+	Walk		walk = {.steps = steps, .reader = &reader, .survey = survey};
 	bool		row_security = tckpt_steps_has_row_security(steps);
 	AttrNumber	columns[3];
-	TckptReader reader;
 	Statements	statements;
 	bool		missing = false;
 
