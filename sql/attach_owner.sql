@@ -29,6 +29,23 @@ RESET client_min_messages;
 CREATE EXTENSION tasker_checkpoint;
 SELECT tasker_checkpoint_table();
 SELECT count(*) FROM pg_attribute WHERE attrelid = 'tasker.workflow_steps'::regclass AND attname = 'checkpoint';
+-- the statement of the hint calls the extension's function, whatever a stranger gives its name
+BEGIN;
+SET LOCAL ROLE regress_tckpt_stranger;
+DO $$
+DECLARE
+	arguments text;
+BEGIN
+	FOREACH arguments IN ARRAY ARRAY['', 'text', 'text, text', 'regclass', 'regclass, text', 'regclass, name', 'regclass, text, boolean',
+		'text, name, boolean', 'oid, name, boolean', 'anyelement, name, boolean']
+	LOOP
+		EXECUTE format('CREATE FUNCTION public.tasker_checkpoint_attach(%s) RETURNS text LANGUAGE sql AS %L', arguments, 'SELECT public.evil(''a stranger''''s'')');
+	END LOOP;
+END
+$$;
+RESET ROLE;
+SELECT public.tasker_checkpoint_attach('tasker.workflow_steps'::pg_catalog.regclass, 'workflow_step_uuid'::pg_catalog.name, false);
+ROLLBACK;
 DROP EXTENSION tasker_checkpoint;
 
 -- beside it the real one

@@ -26,7 +26,8 @@ BEGIN
                array_agg(t.oid::regclass ORDER BY t.oid) FILTER (WHERE t.trusted) AS trusted,
                string_agg(format('Table %s belongs to role "%s".', t.oid::regclass, t.rolname), ' ' ORDER BY t.oid)
                    FILTER (WHERE NOT t.trusted) AS strangers,
-               string_agg(format('SELECT %I.tasker_checkpoint_attach(%L);', n.nspname, t.oid::regclass), ' or ' ORDER BY t.oid)
+               string_agg(format('SELECT %I.tasker_checkpoint_attach(%L::pg_catalog.regclass, %L::pg_catalog.name, false);',
+                                 n.nspname, t.oid::regclass, 'workflow_step_uuid'), ' or ' ORDER BY t.oid)
                    FILTER (WHERE NOT t.trusted) AS statements
         FROM pg_extension x
         JOIN pg_namespace n ON n.oid = x.extnamespace
