@@ -37,6 +37,7 @@ my %values = (
 		q{'1 month -30 days'}, q{'-1 month 31 days'}, q{'2147483647 days'}, q{'2147483647 months 2147483647 days 2562047788 hours'} ],
 	text => [ q{'worker'}, q{''}, q{' '}, 'NULL', q{(SELECT repeat('x', 1048576))}, q{(SELECT repeat('x', 200))},
 		q{(SELECT repeat(U&'\00e9', 101))}, q{E'a\'b"c\\\\d\ne'} ],
+	float4 => [ '100', '0', '-1', '1e-30', q{'NaN'}, q{'Infinity'}, q{'-Infinity'}, 'NULL' ],
 	bool => [ 'false', 'true', 'NULL' ],
 	name => [ q{'id'}, q{''}, 'NULL', q{'checkpoint'}, q{'no such'}, q{'a"b''c'}, q{(SELECT repeat('n', 63))}, q{'ctid'} ],
 	regclass => [ q{'hostile.steps'}, 'NULL', '0', '4294967295', q{'pg_class'}, q{'hostile.steps_pkey'}, q{'hostile.plain'},
