@@ -78,7 +78,7 @@ SELECT tasker_checkpoint_heartbeat(:'e1');
 SELECT tasker_checkpoint_save(:'s1', '10', 10, NULL, :'e1'); -- fail
 ROLLBACK;
 
--- several in one transaction: what a checkpoint of it covers is its own, and no row of another
+-- several in one transaction: its own checkpoints are answered, those of an earlier one not
 BEGIN;
 INSERT INTO work SELECT generate_series(11, 20);
 SELECT sequence, replayed FROM tasker_checkpoint_save(:'s1', '20', 20, NULL, :'e1');
@@ -90,17 +90,10 @@ ROLLBACK;
 BEGIN;
 INSERT INTO work SELECT generate_series(11, 20);
 SELECT sequence, replayed FROM tasker_checkpoint_save(:'s1', '20', 20, NULL, :'e1');
-SELECT sequence, replayed FROM tasker_checkpoint_save(:'s2', '5', 5, NULL, :'e2');
-COMMIT;
--- a checkpoint that was rolled back covers nothing
-BEGIN;
-INSERT INTO work VALUES (21);
-SAVEPOINT a;
-SELECT sequence, replayed FROM tasker_checkpoint_save(:'s1', '30', 30, NULL, :'e1');
-ROLLBACK TO a;
-SELECT tasker_checkpoint_save(:'s2', '5', 5, NULL, :'e2'); -- fail
+SELECT sequence, replayed FROM tasker_checkpoint_save(:'s2', '5', 5, NULL, :'e2'); -- fail
 ROLLBACK;
--- nor is it this transaction's any more
+SELECT sequence, replayed FROM tasker_checkpoint_save(:'s1', '20', 20, NULL, :'e1');
+-- one that was rolled back is not this transaction's any more
 SELECT sequence FROM tasker_checkpoint_save(:'s1', '30', 30, NULL, :'e1');
 BEGIN;
 SAVEPOINT a;
@@ -156,10 +149,21 @@ INSERT INTO work VALUES (51);
 SELECT sequence, replayed FROM tasker_checkpoint_save(:'s1', '60', 60, NULL, :'e4');
 COMMIT;
 SELECT cursor, sequence FROM tasker_checkpoint_load(:'s1');
+-- one that the history does not keep any more may be there all the same
 RESET ROLE;
+SET tasker_checkpoint.history_limit = 1;
+SELECT sequence FROM tasker_checkpoint_save(:'s1', '70', 70, NULL, :'e4');
+UPDATE steps SET checkpoint = '{"cursor": 71, "items_processed": 70}' WHERE workflow_step_uuid = :'s1';
+BEGIN;
+INSERT INTO work VALUES (61);
+SELECT tasker_checkpoint_save(:'s1', '70', 70, NULL, :'e4'); -- fail
+ROLLBACK;
+SELECT sequence, replayed FROM tasker_checkpoint_save(:'s1', '70', 70, NULL, :'e4');
+RESET tasker_checkpoint.history_limit;
+SELECT sequence FROM tasker_checkpoint_save(:'s1', '60', 70, NULL, :'e4');
 -- the same by an edit: it stays the present one
 UPDATE steps SET checkpoint = jsonb_set(checkpoint, '{history}', '[]') WHERE workflow_step_uuid = :'s1';
-SELECT sequence, replayed FROM tasker_checkpoint_save(:'s1', '60', 60, NULL, :'e4');
+SELECT sequence, replayed FROM tasker_checkpoint_save(:'s1', '60', 70, NULL, :'e4');
 
 DROP EXTENSION tasker_checkpoint;
 DROP TABLE steps, work, scratch;

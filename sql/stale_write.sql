@@ -78,10 +78,76 @@ SELECT sequence FROM tasker_checkpoint_save('00000000-0000-0000-0000-00000000000
 UPDATE steps SET checkpoint = :'mine' WHERE workflow_step_uuid = '00000000-0000-0000-0000-000000000003';
 SELECT cursor, sequence FROM tasker_checkpoint_load('00000000-0000-0000-0000-000000000003');
 
+-- the same within one statement
+DO $$
+DECLARE
+	mine jsonb;
+BEGIN
+	INSERT INTO steps VALUES ('00000000-0000-0000-0000-000000000004', '', '{"cursor": 1, "items_processed": 1}') RETURNING checkpoint INTO mine;
+	UPDATE steps SET checkpoint = '{"cursor": 2, "items_processed": 2}' WHERE workflow_step_uuid = '00000000-0000-0000-0000-000000000004';
+	UPDATE steps SET checkpoint = mine WHERE workflow_step_uuid = '00000000-0000-0000-0000-000000000004';
+END $$;
+SELECT cursor, sequence FROM tasker_checkpoint_load('00000000-0000-0000-0000-000000000004');
+
 -- after a clear it is not recognized: a new generation
 UPDATE steps SET checkpoint = NULL WHERE workflow_step_uuid = :'s1';
 UPDATE steps SET checkpoint = (SELECT checkpoint FROM copy WHERE n = 100) WHERE workflow_step_uuid = :'s1';
 SELECT * FROM state;
+
+-- printed again by clients, in both places: whatever of the time they keep
+CREATE TEMP TABLE printed (style text, format text);
+INSERT INTO printed VALUES ('with an offset', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'), ('without a zone', 'YYYY-MM-DD"T"HH24:MI:SS.US'),
+	('Ruby', 'YYYY-MM-DD HH24:MI:SS "UTC"'), ('Ruby, with an offset', 'YYYY-MM-DD HH24:MI:SS "+0000"'), ('PostgreSQL', 'YYYY-MM-DD HH24:MI:SS.US"+00"'),
+	('Java', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z[UTC]"'), ('milliseconds', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), ('seconds', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+CREATE FUNCTION pg_temp.print(doc jsonb, format text) RETURNS jsonb LANGUAGE sql AS $$
+	SELECT jsonb_set(jsonb_set(doc, '{timestamp}', to_jsonb(to_char((doc ->> 'timestamp')::timestamptz AT TIME ZONE 'UTC', format))), '{history}',
+		(SELECT jsonb_agg(e - 'items_processed' || jsonb_build_object('timestamp', to_char((e ->> 'timestamp')::timestamptz AT TIME ZONE 'UTC', format)) ORDER BY n)
+		 FROM jsonb_array_elements(doc -> 'history') WITH ORDINALITY h (e, n)))
+$$;
+INSERT INTO steps VALUES ('00000000-0000-0000-0000-000000000005');
+SELECT max(sequence) FROM generate_series(1, 4) i, tasker_checkpoint_save('00000000-0000-0000-0000-000000000005', to_jsonb(i * 100), i * 100);
+SELECT sequence FROM tasker_checkpoint_save('00000000-0000-0000-0000-000000000005', '500', 500);
+SET client_min_messages = error;
+CREATE TEMP TABLE stored (style text, cursor jsonb);
+DO $$
+DECLARE
+	p printed;
+	copied jsonb := (SELECT checkpoint FROM steps WHERE workflow_step_uuid::text LIKE '%5');
+BEGIN
+	copied := jsonb_set(copied - 'accumulated_results' || jsonb_build_object('cursor', 400, 'items_processed', 400, 'timestamp', copied #> '{history,3,timestamp}'),
+		'{history}', (copied -> 'history') - 4);
+	FOR p IN SELECT * FROM printed LOOP
+		UPDATE steps SET checkpoint = pg_temp.print(copied, p.format) WHERE workflow_step_uuid::text LIKE '%5';
+		INSERT INTO stored SELECT p.style, checkpoint -> 'cursor' FROM steps WHERE workflow_step_uuid::text LIKE '%5';
+	END LOOP;
+END $$;
+RESET client_min_messages;
+SELECT * FROM stored ORDER BY style COLLATE "C";
+
+-- a writer who composes like the guard, with a clock of its own, and has never heard of history_truncated
+RESET ROLE;
+SET tasker_checkpoint.history_limit = 3;
+SELECT max(sequence) FROM generate_series(6, 12) i, tasker_checkpoint_save('00000000-0000-0000-0000-000000000005', to_jsonb(i * 100), i * 100);
+DO $$
+DECLARE
+	t timestamptz := clock_timestamp();
+BEGIN
+	UPDATE steps SET checkpoint = jsonb_build_object('cursor', 1300, 'items_processed', 1300, 'timestamp', t, 'accumulated_results', NULL,
+		'history', checkpoint -> 'history' || jsonb_build_array(jsonb_build_object('cursor', 1300, 'timestamp', t)))
+	WHERE workflow_step_uuid::text LIKE '%5';
+END $$;
+SELECT cursor, sequence FROM tasker_checkpoint_load('00000000-0000-0000-0000-000000000005');
+-- whose clock is late, but not later than what the history knows
+DO $$
+DECLARE
+	t timestamptz := (SELECT (checkpoint ->> 'timestamp')::timestamptz - interval '1 microsecond' FROM steps WHERE workflow_step_uuid::text LIKE '%5');
+BEGIN
+	UPDATE steps SET checkpoint = jsonb_build_object('cursor', 1400, 'items_processed', 1400, 'timestamp', t, 'accumulated_results', NULL,
+		'history', checkpoint -> 'history' || jsonb_build_array(jsonb_build_object('cursor', 1400, 'timestamp', t)))
+	WHERE workflow_step_uuid::text LIKE '%5';
+END $$;
+SELECT cursor, sequence FROM tasker_checkpoint_load('00000000-0000-0000-0000-000000000005');
+RESET tasker_checkpoint.history_limit;
 
 -- without a time of its own it is new, also where its history is empty
 RESET ROLE;
@@ -109,5 +175,6 @@ SELECT * FROM state;
 
 DROP EXTENSION tasker_checkpoint;
 DROP VIEW state;
-DROP TABLE steps, copy;
+DROP FUNCTION pg_temp.print;
+DROP TABLE steps, copy, stored, printed;
 DROP ROLE regress_tckpt_worker;

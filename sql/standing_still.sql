@@ -40,6 +40,18 @@ SELECT sequence FROM tasker_checkpoint_save(:'s1', '1', 1, NULL, :'claimed');
 SELECT deliveries FROM events;
 SELECT tasker_checkpoint_release(:'claimed', '1 hour', true);
 SELECT deliveries FROM events;
+-- parked by another's claim while its worker was late, and only interrupted
+RESET ROLE;
+SET tasker_checkpoint.max_deliveries = 1;
+SELECT tasker_checkpoint_reset_for_retry(:'s1');
+SELECT event_id AS late FROM tasker_checkpoint_claim('w') \gset
+UPDATE tasker_checkpoint_events SET lease_until = '2000-01-01', available_at = '2000-01-01';
+SELECT count(*) FROM tasker_checkpoint_claim('another');
+SELECT deliveries, parked FROM events;
+SELECT tasker_checkpoint_release(:'late', interrupted => true);
+SELECT deliveries, parked FROM events;
+RESET tasker_checkpoint.max_deliveries;
+SET ROLE regress_tckpt_worker;
 -- nobody's event has no delivery to take back
 RESET ROLE;
 SELECT tasker_checkpoint_reset_for_retry(:'s1');

@@ -420,7 +420,8 @@ require_delay(const Interval *delay)
 
 /*
  * Hands a step back.  The delivery that its claim has counted is taken back if
- * the worker was interrupted, which says nothing of the step.
+ * the worker was interrupted, which says nothing of the step; and so it is not
+ * parked for it, should somebody have found its lease run out.
  */
 static bool
 release_claim(Oid function, const pg_uuid_t *event_id, int64 delay,
@@ -432,7 +433,11 @@ release_claim(Oid function, const pg_uuid_t *event_id, int64 delay,
 		return false;
 
 	if (interrupted && event.worker != NULL && event.deliveries > 0)
+	{
 		event.deliveries--;
+		if (tckpt_max_deliveries == 0 || event.deliveries < tckpt_max_deliveries)
+			event.parked = false;
+	}
 	tckpt_dispatch_offer(&event, GetCurrentTimestamp() + delay);
 	(void) tckpt_event_update(function, &event);
 	if (delay == 0 && !event.parked)

@@ -323,7 +323,8 @@ tckpt_dispatch_record(TckptCall *call)
 	else
 	{
 		tckpt_stats_count(call->kind == TCKPT_CALL_YIELD ? TCKPT_YIELDS : TCKPT_SAVES, 1);
-		tckpt_transaction_accept(call->event_id, call->sequence);
+		if (call->event_id != NULL)
+			tckpt_transaction_accept(call->event_id, call->sequence);
 	}
 	return true;
 }

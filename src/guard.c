@@ -270,6 +270,8 @@ new_checkpoint(const Write *write, TckptDocument *doc)
 	cut_history(&history, tckpt_history_limit, tckpt_history_size);
 	archive_cut(write, &history, at);
 
+	/* what comes next is another write */
+	inserted.statement = 0;
 	if (call != NULL)
 	{
 		call->guarded = true;
@@ -330,29 +332,43 @@ is_edit(const TckptDocument *doc, const TckptDocument *old)
 		!has_progressed(doc, old);
 }
 
+/* The time in a document that a client may have read and printed again. */
+static bool
+printed_time(const TckptDocument *doc, TimestampTz *at)
+{
+	return tckpt_value_to_printed_timestamp(&doc->timestamp, at);
+}
+
+/* Whether an entry says what the document does, but for the time. */
+static bool
+is_entry_of(const TckptDocument *entry, const TckptDocument *doc)
+{
+	return tckpt_value_equal(&entry->cursor, &doc->cursor) &&
+		(entry->items_processed.data == NULL ||
+		 tckpt_value_equal(&entry->items_processed, &doc->items_processed));
+}
+
 /*
  * Whether a document has been a checkpoint once, as the guard composes it: its
  * newest entry is itself, or it has none any more and says so.
  */
 static bool
-was_composed(const TckptDocument *doc, const TckptHistory *history)
+was_composed(const TckptDocument *doc, TimestampTz at)
 {
+	TckptHistory history;
 	TckptDocument newest;
-	TimestampTz at;
 	TimestampTz entry_at;
 	int64		truncated;
 
-	if (tckpt_history_length(history) == 0)
-		return (doc->history.data == NULL || tckpt_value_is_array(&doc->history)) &&
+	tckpt_history_read(doc, &history);
+	if (tckpt_history_length(&history) == 0)
+		return (tckpt_value_is_null(&doc->history) || tckpt_value_is_array(&doc->history)) &&
 			tckpt_value_to_count(&doc->history_truncated, &truncated) &&
 			truncated >= 1;
 
-	return tckpt_history_entry(history, history->sequence, &newest) &&
-		tckpt_value_equal(&newest.cursor, &doc->cursor) &&
-		stored_time(doc, &at) && stored_time(&newest, &entry_at) &&
-		at == entry_at &&
-		(newest.items_processed.data == NULL ||
-		 tckpt_value_equal(&newest.items_processed, &doc->items_processed));
+	return tckpt_history_entry(&history, history.sequence, &newest) &&
+		is_entry_of(&newest, doc) &&
+		printed_time(&newest, &entry_at) && at == entry_at;
 }
 
 /*
@@ -372,27 +388,60 @@ is_fresh(const Write *write, TimestampTz at)
 }
 
 /*
+ * Whether a composed document of that time is older than the stored one.  As
+ * long as the stored history goes back to that time it knows: an earlier
+ * checkpoint has an entry, of which a client may have kept no fractions of a
+ * second.  What has none there is new, by the clock of a writer who composes
+ * like us.
+ */
+static bool
+is_older(const Write *write, const TckptDocument *doc, TimestampTz at)
+{
+	TckptHistory sent;
+	TckptHistory stored;
+	TimestampTz stored_at;
+	int64		first;
+	bool		goes_back = false;
+
+	tckpt_history_read(&write->olddoc, &stored);
+	if (!stored_time(&write->olddoc, &stored_at))
+	{
+		tckpt_history_read(doc, &sent);
+		return sent.sequence < stored.sequence;
+	}
+	if (at == stored_at)
+		return false;
+
+	first = stored.sequence - tckpt_history_length(&stored) + 1;
+	for (int64 sequence = first; sequence <= stored.sequence; sequence++)
+	{
+		TckptDocument entry;
+		TimestampTz entry_at;
+
+		if (!tckpt_history_entry(&stored, sequence, &entry) ||
+			!stored_time(&entry, &entry_at))
+			continue;
+		if (at == entry_at ||
+			(is_entry_of(&entry, doc) && at / USECS_PER_SEC == entry_at / USECS_PER_SEC))
+			return true;
+		goes_back = goes_back || entry_at < at;
+	}
+	return at < stored_at && !goes_back;
+}
+
+/*
  * Whether an earlier checkpoint of the step is written back, as a client does
  * that writes all columns of a row it read a while ago.
  */
 static bool
 is_stale(const Write *write, const TckptDocument *doc)
 {
-	TckptHistory sent;
-	TckptHistory stored;
 	TimestampTz at;
-	TimestampTz stored_at;
 
 	/* without a time it was not composed, or is meant to be new */
-	if (!write->has_olddoc || !stored_time(doc, &at))
-		return false;
-	tckpt_history_read(doc, &sent);
-	if (!was_composed(doc, &sent) || is_fresh(write, at))
-		return false;
-
-	tckpt_history_read(&write->olddoc, &stored);
-	return sent.sequence < stored.sequence ||
-		(stored_time(&write->olddoc, &stored_at) && at < stored_at);
+	return write->has_olddoc && printed_time(doc, &at) &&
+		was_composed(doc, at) && !is_fresh(write, at) &&
+		is_older(write, doc, at);
 }
 
 static void
@@ -530,7 +579,10 @@ is_answered(const Write *write)
 
 		tckpt_history_read(&write->olddoc, &history);
 		is_present = is_of_receipt(receipt, history.sequence, &write->olddoc);
+
+		/* what is cut from the history may have been there */
 		if (!is_present &&
+			receipt->sequence > history.sequence - tckpt_history_length(&history) &&
 			!(tckpt_history_entry(&history, receipt->sequence, &entry) &&
 			  is_of_receipt(receipt, receipt->sequence, &entry)))
 			return false;

@@ -11,8 +11,7 @@
  * Every command that can write moves the command counter on, whether or not it
  * finds anything to write.  Each function of ours that writes begins with
  * tckpt_begin_write() and ends with tckpt_end_write(); what the counter has
- * moved in between two of them was done by others.  A checkpoint that is
- * accepted covers what was written before it: those rows are its own.
+ * moved in between two of them was done by others.
  *
  * All is forgotten when the transaction ends.
  *
@@ -39,8 +38,7 @@ static struct
 {
 	bool		called;			/* a function of ours was, "mark" is set */
 	CommandId	mark;			/* the counter when the last one ended */
-	bool		has_written;	/* others, at any time */
-	bool		is_uncovered;	/* others, since the last checkpoint */
+	bool		has_written;	/* others have */
 	bool		has_warned;
 }			state;
 
@@ -67,7 +65,7 @@ xact_callback(XactEvent event, void *arg)
 	}
 }
 
-/* A checkpoint that is rolled back covers nothing any more. */
+/* A checkpoint that is rolled back is not there any more. */
 static void
 subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 				 SubTransactionId parentSubid, void *arg)
@@ -76,7 +74,6 @@ subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 		return;
 	while (naccepted > 0 && accepted[naccepted - 1].subid >= mySubid)
 		naccepted--;
-	state.is_uncovered = state.has_written;
 }
 
 void
@@ -89,7 +86,7 @@ tckpt_transaction_init(void)
 /*
  * A function of ours begins that writes.  Raises 25006 where nothing can be
  * written.  Returns whether the transaction has written, other than by our
- * functions, what no checkpoint of its own covers.
+ * functions.
  */
 bool
 tckpt_begin_write(const char *function)
@@ -103,10 +100,10 @@ tckpt_begin_write(const char *function)
 	now = GetCurrentCommandId(false);
 	if (state.called ? now != state.mark :
 		now != FirstCommandId || TransactionIdIsValid(GetTopTransactionIdIfAny()))
-		state.has_written = state.is_uncovered = true;
+		state.has_written = true;
 	state.called = true;
 	state.mark = now;
-	return state.is_uncovered;
+	return state.has_written;
 }
 
 /* It ends; not called where it raises. */
@@ -117,14 +114,10 @@ tckpt_end_write(void)
 	state.mark = GetCurrentCommandId(false);
 }
 
-/* A new checkpoint was accepted, under an event or, where that is NULL, none. */
+/* A new checkpoint was accepted under an event. */
 void
 tckpt_transaction_accept(const pg_uuid_t *event_id, int64 sequence)
 {
-	state.is_uncovered = false;
-	if (event_id == NULL)
-		return;
-
 	if (naccepted == maxaccepted)
 	{
 		size_t		size = Max(maxaccepted * 2, 8);

@@ -149,13 +149,65 @@ read_char(const char **p, const char *end, char c)
 	return true;
 }
 
+/* Reads an offset from UTC as RFC 3339 has it; false if there is none. */
+static bool
+read_offset(const char **p, const char *end, int *tz)
+{
+	int			hours;
+	int			minutes;
+	bool		east;
+
+	*tz = 0;
+	if (read_char(p, end, 'Z') || read_char(p, end, 'z'))
+		return true;
+
+	east = read_char(p, end, '+');
+	if ((!east && !read_char(p, end, '-')) ||
+		!read_digits(p, end, 2, &hours) || !read_char(p, end, ':') ||
+		!read_digits(p, end, 2, &minutes) ||
+		hours >= HOURS_PER_DAY || minutes >= MINS_PER_HOUR)
+		return false;
+	*tz = (hours * MINS_PER_HOUR + minutes) * SECS_PER_MINUTE;
+	if (east)
+		*tz = -*tz;
+	return true;
+}
+
 /*
- * Reads an RFC 3339 time, as Tasker and its peers write it, with any number
- * of decimals (those past microseconds are dropped) and any offset.  False if
- * it is none; never raises, since it is applied to what others stored.
+ * Reads an offset in the ways that languages print a time of ours again: none,
+ * "UTC", "+00", "+0000", a zone in brackets after it.
  */
-bool
-tckpt_value_to_timestamp(const TckptValue *value, TimestampTz *result)
+static bool
+read_printed_offset(const char **p, const char *end, int *tz)
+{
+	const char *start;
+	int			hours = 0;
+	int			minutes = 0;
+	bool		east;
+
+	(void) read_char(p, end, ' ');
+	start = *p;
+	if (end - *p == 3 && strncmp(*p, "UTC", 3) == 0)
+		*p = end;
+	else if (*p < end && !read_offset(p, end, tz))
+	{
+		*p = start;
+		east = read_char(p, end, '+');
+		if ((!east && !read_char(p, end, '-')) || !read_digits(p, end, 2, &hours))
+			return false;
+		if (*p < end && **p != '[' && !read_digits(p, end, 2, &minutes))
+			return false;
+		*tz = (hours * MINS_PER_HOUR + minutes) * SECS_PER_MINUTE;
+		if (east)
+			*tz = -*tz;
+	}
+	if (*p < end && **p == '[' && end[-1] == ']')
+		*p = end;
+	return true;
+}
+
+static bool
+read_timestamp(const TckptValue *value, bool printed, TimestampTz *result)
 {
 	const char *p = value->data;
 	const char *end;
@@ -194,23 +246,27 @@ tckpt_value_to_timestamp(const TckptValue *value, TimestampTz *result)
 			fsec += (*p - '0') * unit;
 	}
 
-	if (!read_char(&p, end, 'Z') && !read_char(&p, end, 'z'))
-	{
-		int			hours;
-		int			minutes;
-		bool		east = read_char(&p, end, '+');
-
-		if ((!east && !read_char(&p, end, '-')) ||
-			!read_digits(&p, end, 2, &hours) || !read_char(&p, end, ':') ||
-			!read_digits(&p, end, 2, &minutes) ||
-			hours >= HOURS_PER_DAY || minutes >= MINS_PER_HOUR)
-			return false;
-		tz = (hours * MINS_PER_HOUR + minutes) * SECS_PER_MINUTE;
-		if (east)
-			tz = -tz;
-	}
-
+	if (!(printed ? read_printed_offset(&p, end, &tz) : read_offset(&p, end, &tz)))
+		return false;
 	return p == end && tm2timestamp(&tm, fsec, &tz, result) == 0;
+}
+
+/*
+ * Reads an RFC 3339 time, as Tasker and its peers write it, with any number
+ * of decimals (those past microseconds are dropped) and any offset.  False if
+ * it is none; never raises, since it is applied to what others stored.
+ */
+bool
+tckpt_value_to_timestamp(const TckptValue *value, TimestampTz *result)
+{
+	return read_timestamp(value, false, result);
+}
+
+/* The same for one of ours that a client may have read, and printed again. */
+bool
+tckpt_value_to_printed_timestamp(const TckptValue *value, TimestampTz *result)
+{
+	return read_timestamp(value, true, result);
 }
 
 /* Reads a number; false if the value is none. */

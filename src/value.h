@@ -56,6 +56,8 @@ extern TckptValue tckpt_value_of_timestamp(TimestampTz value);
 extern Jsonb *tckpt_value_to_jsonb(const TckptValue *value);
 extern bool tckpt_value_to_timestamp(const TckptValue *value,
 									 TimestampTz *result);
+extern bool tckpt_value_to_printed_timestamp(const TckptValue *value,
+											 TimestampTz *result);
 extern bool tckpt_value_to_number(const TckptValue *value,
 								  TckptNumber *number);
 extern bool tckpt_value_to_count(const TckptValue *value, int64 *result);

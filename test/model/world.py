@@ -264,9 +264,22 @@ def is_stale(sent: Any, old: Any) -> bool:
     if not composed:
         return False
     stored = moment(old.get("timestamp"))
-    return (stored is not None and at is not None and at < stored) or sequence(sent) < sequence(
-        old
-    )
+    if stored is None or at is None:
+        return sequence(sent) < sequence(old)
+    if at == stored:
+        return False
+    goes_back = False
+    for entry in entries(old):
+        then = moment(entry.get("timestamp"))
+        if then is None:
+            continue
+        alike = same(entry.get("cursor", ABSENT), sent.get("cursor", ABSENT)) and same(
+            entry.get("items_processed", sent.get("items_processed")), sent.get("items_processed")
+        )
+        if at == then or (alike and at.replace(microsecond=0) == then.replace(microsecond=0)):
+            return True
+        goes_back = goes_back or then < at
+    return at < stored and not goes_back
 
 
 class World:
