@@ -258,8 +258,11 @@ def dispatch(w: World, tx: Tx, s: Any) -> Any:
         event = w.event(tx, s, lock=lock)
         if event is not None and event.id is not None:
             held = event.worker or event.parked or event.directive != "continue"
-            if not held or (event.worker and not event.alive):
-                if not lock and "dispatch locks what is offered" in KNOWN:
+            if not lock and (not held or (event.worker and not event.alive)):
+                # a transaction that has written may have inserted the step
+                if tx.wrote is None:
+                    raise Skip
+                if tx.wrote:
                     continue
             return [(None if held else event.id,)]
     event = w.offer(event or Event(), sequence=sequence(row.doc))

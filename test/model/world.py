@@ -264,6 +264,13 @@ def is_stale(sent: Any, old: Any) -> bool:
     if not composed:
         return False
     stored = moment(old.get("timestamp"))
+    if stored is None and isinstance(old.get("timestamp"), Unknown):
+        # made in this transaction, and not seen yet
+        return any(
+            isinstance(entry.get("timestamp"), Unknown) or then is not None and at == then
+            for entry in entries(old)
+            for then in [moment(entry.get("timestamp"))]
+        )
     if stored is None or at is None:
         return sequence(sent) < sequence(old)
     if at == stored:
@@ -522,7 +529,11 @@ class World:
             self.limit(tx, "TC001")
         stamp = self.new_stamp(old)
         number = sequence(old) + 1
-        history = [*entries(old), {
+        kept: list[Any] = []
+        for entry in entries(old):
+            # what breaks readers would do so for ever
+            kept = [] if wild(entry) else [*kept, entry]
+        history = [*kept, {
             "cursor": sent["cursor"],
             "items_processed": sent["items_processed"],
             "timestamp": stamp,
