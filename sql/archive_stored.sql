@@ -62,6 +62,15 @@ SET tasker_checkpoint.history_limit = 1;
 SELECT max(sequence) FROM generate_series(1, 4) i, tasker_checkpoint_save(:'s1', to_jsonb(i), i);
 SELECT gen, right(trail, 70), archived, cleared FROM trail;
 
+-- a row that was written without the guard: its document and the entry of it differ in time
+RESET tasker_checkpoint.history_limit;
+INSERT INTO steps VALUES ('00000000-0000-0000-0000-000000000009', 'nine', jsonb_build_object('cursor', 9, 'items_processed', 9,
+	'timestamp', '2026-01-01T00:00:09.123456Z', 'accumulated_results', null, 'history',
+	(SELECT jsonb_agg(jsonb_build_object('cursor', i, 'timestamp', format('2026-01-01T00:00:0%s.5+00:00', i)) ORDER BY i) FROM generate_series(1, 9) i)));
+SELECT tasker_checkpoint_trim(2);
+SELECT sequence FROM tasker_checkpoint_save('00000000-0000-0000-0000-000000000009', '10', 10);
+SELECT generation, count(*), min(sequence), max(sequence) FROM tasker_checkpoint_history('00000000-0000-0000-0000-000000000009') GROUP BY 1 ORDER BY 1;
+
 DROP VIEW trail;
 DROP TABLE steps;
 DROP FUNCTION suppress;

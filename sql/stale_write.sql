@@ -39,6 +39,11 @@ WHERE workflow_step_uuid = :'s1';
 UPDATE steps SET note = 'five', checkpoint = (SELECT checkpoint || '{"accumulated_results": [1], "mine": true}' FROM copy WHERE n = 200) WHERE workflow_step_uuid = :'s1';
 UPDATE steps SET note = 'six', checkpoint = (SELECT checkpoint - 'accumulated_results' FROM copy WHERE n = 200) WHERE workflow_step_uuid = :'s1';
 SELECT * FROM state;
+-- the present one, so printed, is an edit, and keeps the time as it was stored
+UPDATE steps SET note = 'present', checkpoint = jsonb_set(checkpoint || '{"mine": 1}', '{timestamp}',
+	to_jsonb(replace(checkpoint ->> 'timestamp', 'Z', '+00:00'))) WHERE workflow_step_uuid = :'s1';
+SELECT *, (SELECT checkpoint FROM copy WHERE n = 300) || '{"mine": 1}' = (SELECT checkpoint FROM steps WHERE workflow_step_uuid = :'s1') AS edited FROM state;
+UPDATE steps SET checkpoint = checkpoint - 'mine' WHERE workflow_step_uuid = :'s1';
 -- a copy whose history was cut off, and one whose history is left out
 SET ROLE NONE;
 SET tasker_checkpoint.history_limit = 0;

@@ -93,27 +93,24 @@ is_offered(const TckptEvent *event)
 }
 
 /*
- * Whether a dispatch can answer by an event that it has not locked: there is
- * nothing to change.  But a transaction that has written may have inserted the
- * step itself.  Nobody else sees that yet, so that an event left of an earlier
- * step of this key may be removed as one that is gone, unless it is locked, or
- * a worker has it, or an operator holds it back.
+ * Whether a dispatch can answer by an event that it has not locked: a worker
+ * has it, or an operator holds it back.  One that workers may claim is not
+ * like that.  Its id promises that whoever claims the step sees what this
+ * transaction has written, which only the lock keeps until it commits: claims
+ * pass over the event, and purges leave it.
  */
 static bool
 needs_no_lock(const TckptEvent *event)
 {
-	if (!event->has_event)
-		return false;
-	if (!tckpt_transaction_has_written())
-		return true;
-	return tckpt_event_is_leased(event, GetCurrentTimestamp()) ||
-		event->parked || event->directive != TCKPT_CONTINUE;
+	return event->has_event &&
+		(tckpt_event_is_leased(event, GetCurrentTimestamp()) ||
+		 event->parked || event->directive != TCKPT_CONTINUE);
 }
 
 /*
  * Offers a step to the workers; true if they can claim it, by this call or one
  * before.  Looks without a lock first, so that an orchestrator that dispatches
- * what is dispatched already is in nobody's way.
+ * what a worker is at work on is not in its way.
  */
 static bool
 dispatch_step(Oid function, const pg_uuid_t *step, TckptEvent *event)

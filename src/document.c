@@ -452,20 +452,28 @@ tckpt_history_append(TckptHistory *history, const TckptDocument *doc)
 /*
  * Reads all checkpoints that a document tells of: its history, and the present
  * one as the document itself has it.  That may have been cut from the history as
- * soon as it was made, or stand there with less, as others wrote it.
+ * soon as it was made, or stand there with less, as others wrote it.  A time
+ * that the history has of it stays, as the next checkpoint leaves it there.
  */
 void
 tckpt_history_read_present(const TckptDocument *doc, TckptHistory *history)
 {
+	TckptDocument present = *doc;
+	TckptDocument newest;
+
 	tckpt_history_read(doc, history);
 	if (history->sequence == 0 || doc->cursor.data == NULL ||
 		doc->timestamp.data == NULL || doc->items_processed.data == NULL)
 		return;
 
-	if (tckpt_history_length(history) > 0)
+	if (tckpt_history_entry(history, history->sequence, &newest))
+	{
+		if (newest.timestamp.data != NULL)
+			present.timestamp = newest.timestamp;
 		history->nstored--;
+	}
 	history->sequence--;
-	tckpt_history_append(history, doc);
+	tckpt_history_append(history, &present);
 }
 
 /*

@@ -299,6 +299,7 @@ new_checkpoint(const Write *write, TckptDocument *doc)
 static Jsonb *
 edit_checkpoint(const Write *write, const TckptDocument *doc)
 {
+	TckptDocument edited = *doc;
 	TckptHistory history;
 
 	(void) tckpt_require_keys(write->step, doc);
@@ -313,7 +314,26 @@ edit_checkpoint(const Write *write, const TckptDocument *doc)
 					JsonContainerSize((const JsonbContainer *) doc->history.data),
 					-1);
 	archive_cut(write, &history, 0);
-	return tckpt_document_compose(doc, &history);
+	edited.timestamp = write->olddoc.timestamp;
+	return tckpt_document_compose(&edited, &history);
+}
+
+/* The time in a document that a client may have read and printed again. */
+static bool
+printed_time(const TckptDocument *doc, TimestampTz *at)
+{
+	return tckpt_value_to_printed_timestamp(&doc->timestamp, at);
+}
+
+/* Whether the time is the stored one, in whatever way a client prints it. */
+static bool
+has_time_of(const TckptDocument *doc, const TckptDocument *old)
+{
+	TimestampTz at;
+	TimestampTz old_at;
+
+	return tckpt_value_equal(&doc->timestamp, &old->timestamp) ||
+		(printed_time(doc, &at) && printed_time(old, &old_at) && at == old_at);
 }
 
 static bool
@@ -328,15 +348,7 @@ is_edit(const TckptDocument *doc, const TckptDocument *old)
 		 tckpt_value_is_null(&old->accumulated_results));
 
 	return doc->timestamp.data != NULL && same_results &&
-		tckpt_value_equal(&doc->timestamp, &old->timestamp) &&
-		!has_progressed(doc, old);
-}
-
-/* The time in a document that a client may have read and printed again. */
-static bool
-printed_time(const TckptDocument *doc, TimestampTz *at)
-{
-	return tckpt_value_to_printed_timestamp(&doc->timestamp, at);
+		!has_progressed(doc, old) && has_time_of(doc, old);
 }
 
 /* Whether an entry says what the document does, but for the time. */

@@ -146,13 +146,6 @@ tckpt_transaction_accepted(const pg_uuid_t *event_id, int64 sequence)
 	return false;
 }
 
-/* Whether others have written in this transaction, as far as our calls know. */
-bool
-tckpt_transaction_has_written(void)
-{
-	return state.has_written;
-}
-
 /* True once a transaction, for a warning that is not to be repeated. */
 bool
 tckpt_transaction_first_warning(void)

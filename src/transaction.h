@@ -18,7 +18,6 @@ extern void tckpt_end_write(void);
 extern void tckpt_transaction_accept(const pg_uuid_t *event_id, int64 sequence);
 extern bool tckpt_transaction_accepted(const pg_uuid_t *event_id,
 									   int64 sequence);
-extern bool tckpt_transaction_has_written(void);
 extern bool tckpt_transaction_first_warning(void);
 
 #endif							/* TCKPT_TRANSACTION_H */

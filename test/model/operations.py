@@ -259,11 +259,7 @@ def dispatch(w: World, tx: Tx, s: Any) -> Any:
         if event is not None and event.id is not None:
             held = event.worker or event.parked or event.directive != "continue"
             if not lock and (not held or (event.worker and not event.alive)):
-                # a transaction that has written may have inserted the step
-                if tx.wrote is None:
-                    raise Skip
-                if tx.wrote:
-                    continue
+                continue
             return [(None if held else event.id,)]
     event = w.offer(event or Event(), sequence=sequence(row.doc))
     w.put_event(tx, s, event)

@@ -234,8 +234,12 @@ def is_edit(sent: Any, old: Any) -> bool:
         isinstance(old, dict)
         and "timestamp" in sent
         and all(
-            same(sent.get(k, ABSENT), old.get(k, ABSENT))
-            for k in ("timestamp", "cursor", "items_processed")
+            same(sent.get(k, ABSENT), old.get(k, ABSENT)) for k in ("cursor", "items_processed")
+        )
+        and (
+            same(sent["timestamp"], old.get("timestamp", ABSENT))
+            or moment(sent["timestamp"]) is not None
+            and moment(sent["timestamp"]) == moment(old.get("timestamp"))
         )
         and same(sent.get("accumulated_results"), old.get("accumulated_results"))
     )
