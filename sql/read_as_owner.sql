@@ -87,9 +87,17 @@ SELECT * FROM what_ran();
 SHOW search_path;
 SELECT current_user = session_user AS myself;
 
--- claim reads what it delivers (dispatch, which writes, has other rules)
+-- dispatch locks the row, purge_events that of a step that is done, and claim reads what it delivers
 SELECT tasker_checkpoint_dispatch(:'s2') IS NOT NULL AS dispatched;
-SELECT count(*) >= 0 AS ran FROM what_ran();
+UPDATE regress_tckpt.steps SET processed = true WHERE id = :'s2';
+SELECT count(*) > 0 AS ran FROM what_ran();
+\c -
+SET client_min_messages = warning;
+SELECT tasker_checkpoint_purge_events(1000, false);
+UPDATE regress_tckpt.steps SET processed = false WHERE id = :'s2';
+SELECT count(*) > 0 AS ran, bool_or(super) AS by_the_update FROM what_ran();
+SELECT tasker_checkpoint_dispatch(:'s2') IS NOT NULL AS dispatched;
+SELECT * FROM what_ran();
 \c -
 SET client_min_messages = warning;
 SELECT step_uuid FROM tasker_checkpoint_claim('w');

@@ -32,6 +32,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/pg_list.h"
@@ -102,6 +103,59 @@ require_rights(Oid relid, Oid owner, const AttrNumber *columns, int ncolumns)
 								quote_identifier(get_rel_name(relid))));
 }
 
+Oid
+tckpt_owner_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+/*
+ * A partition or child of the table whose owner must not run code as the
+ * table's, who is a superuser; InvalidOid if there is none.  As another owner
+ * it runs anyway, whenever that one reads its own table.
+ */
+Oid
+tckpt_untrusted_child(Oid relid, Oid owner)
+{
+	ListCell   *cell;
+
+	if (!superuser_arg(owner))
+		return InvalidOid;
+
+	foreach(cell, find_all_inheritors(relid, NoLock, NULL))
+	{
+		Oid			role = tckpt_owner_of(lfirst_oid(cell));
+
+		if (OidIsValid(role) && role != owner && !superuser_arg(role))
+			return lfirst_oid(cell);
+	}
+	return InvalidOid;
+}
+
+static void
+require_trusted_children(Oid relid, Oid owner)
+{
+	Oid			child = tckpt_untrusted_child(relid, owner);
+
+	if (OidIsValid(child))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("could not read table \"%s\" as its owner",
+						get_rel_name(relid)),
+				 errdetail("The owner is a superuser, and partition or child \"%s\" belongs to role %s, which is none: its code would run as a superuser.",
+						   get_rel_name(child),
+						   GetUserNameFromId(tckpt_owner_of(child), true)),
+				 errhint("Give both to one owner with ALTER TABLE ... OWNER TO, or call as a role that is no superuser.")));
+}
+
 /*
  * Begins to read a table, which the caller has locked: these of its columns,
  * InvalidAttrNumber among them or not; with none, any.  A superuser reads as
@@ -119,6 +173,7 @@ tckpt_read_as(Oid relid, const AttrNumber *columns, int ncolumns,
 
 	owner = table_owner(relid, &reader->forced);
 	require_rights(relid, owner, columns, ncolumns);
+	require_trusted_children(relid, owner);
 
 	GetUserIdAndSecContext(&reader->user, &reader->sec_context);
 	reader->guc_level = NewGUCNestLevel();

@@ -22,6 +22,8 @@ typedef struct TckptReader
 	int			guc_level;
 } TckptReader;
 
+extern Oid	tckpt_owner_of(Oid relid);
+extern Oid	tckpt_untrusted_child(Oid relid, Oid owner);
 extern void tckpt_read_as(Oid relid, const AttrNumber *columns, int ncolumns,
 						  TckptReader *reader);
 extern void tckpt_read_done(TckptReader *reader);

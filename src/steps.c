@@ -106,14 +106,6 @@ statement_text(const TckptSteps *steps, TckptStatement statement)
 					steps->table, set.data, steps->key);
 }
 
-/* What only reads, and locks nothing. */
-static bool
-is_reading(TckptStatement statement)
-{
-	return statement == STATEMENT_READ || statement == STATEMENT_PEEK ||
-		statement == STATEMENT_STATE;
-}
-
 /* Begins to read key, checkpoint and, if so, processed; see reader.h. */
 static void
 read_as(const TckptSteps *steps, bool processed, TckptReader *reader)
@@ -258,8 +250,7 @@ select_step(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
 	bool		found;
 
 	memset(row, 0, sizeof(*row));
-	if (is_reading(statement))
-		read_as(steps, statement != STATEMENT_READ, &reader);
+	read_as(steps, statement != STATEMENT_READ, &reader);
 	SPI_connect();
 	found = execute(steps, statement, step, NULL, NULL, &reader) > 0;
 	tckpt_require_columns(steps->table, SPI_tuptable->tupdesc, row_types,

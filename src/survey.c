@@ -101,20 +101,6 @@ typedef struct Companion
 	char	   *name;			/* as SQL wants it */
 } Companion;
 
-static Oid
-owner_of(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner = InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-		ReleaseSysCache(tuple);
-	}
-	return owner;
-}
-
 static bool
 is_not_null(Oid relid, AttrNumber attno)
 {
@@ -184,7 +170,8 @@ find_companion(Oid steps, const char *name)
 		return companion;
 	relkind = get_rel_relkind(companion.relid);
 	if ((relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE) ||
-		owner_of(companion.relid) != owner_of(steps))
+		tckpt_owner_of(companion.relid) != tckpt_owner_of(steps) ||
+		OidIsValid(tckpt_untrusted_child(companion.relid, tckpt_owner_of(steps))))
 		companion.relid = InvalidOid;
 	else
 		companion.name = quote_qualified_identifier(get_namespace_name(namespace), relname);

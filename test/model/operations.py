@@ -258,7 +258,8 @@ def dispatch(w: World, tx: Tx, s: Any) -> Any:
         event = w.event(tx, s, lock=lock)
         if event is not None and event.id is not None:
             held = event.worker or event.parked or event.directive != "continue"
-            if not lock and (not held or (event.worker and not event.alive)):
+            free = event.directive == "continue" and not event.parked
+            if not lock and free and not (event.worker and event.alive):
                 continue
             return [(None if held else event.id,)]
     event = w.offer(event or Event(), sequence=sequence(row.doc))
@@ -451,9 +452,20 @@ def wrote(tx: Tx, rows: int) -> int:
     return rows
 
 
+def lock_row(w: World, tx: Tx, s: Any) -> Any:
+    """As World.lock_step, for a statement that does not look again: one that has
+    waited for a DELETE finds nothing, also if the step was inserted anew."""
+    key = ("step", s)
+    holder = w.holder(tx, key)
+    if holder and holder.writes.get(key, ABSENT) is None:
+        tx.memo["deleted"] = w.committed.get(key)
+    row = w.lock_step(tx, s)
+    return row if tx.memo.get("deleted", row) is row else None
+
+
 def change(w: World, tx: Tx, s: Any, sent: Any, inserted: bool = False, **others: Any) -> int:
     """An UPDATE that sets the checkpoint."""
-    row = w.lock_step(tx, s)
+    row = lock_row(w, tx, s)
     if row is not None:
         w.store(tx, s, w.guard_update(tx, s, row.doc, sent, inserted), **others)
     return wrote(tx, 0 if row is None else 1)
@@ -461,7 +473,7 @@ def change(w: World, tx: Tx, s: Any, sent: Any, inserted: bool = False, **others
 
 def touch(w: World, tx: Tx, s: Any, **others: Any) -> int:
     """An UPDATE that does not."""
-    row = w.lock_step(tx, s)
+    row = lock_row(w, tx, s)
     if row is not None:
         w.put(tx, ("step", s), row._replace(**others))
     return wrote(tx, 0 if row is None else 1)
@@ -596,7 +608,7 @@ def write_back(w: World, tx: Tx, s: Any, copy: Step, how: str) -> int:
 
 @operation(lambda s: f"DELETE FROM {TABLE} {where(s)}")
 def delete(w: World, tx: Tx, s: Any) -> int:
-    row = w.lock_step(tx, s)
+    row = lock_row(w, tx, s)
     if row is not None:
         w.put(tx, ("step", s), None)
         w.put_trail(tx, s, (GONE,))
@@ -620,7 +632,7 @@ def annotate(w: World, tx: Tx, s: Any, note: int) -> int:
 @operation(lambda s: f"UPDATE {TABLE} SET {KEY} = {quote(NO_EVENT)} {where(s)}")
 def rekey(w: World, tx: Tx, s: Any) -> int:
     """Another key, which a step that is dispatched can't have."""
-    row = w.lock_step(tx, s)
+    row = lock_row(w, tx, s)
     if row is not None:
         if w.event(tx, s, lock=True) is None:
             raise Skip
@@ -630,7 +642,7 @@ def rekey(w: World, tx: Tx, s: Any) -> int:
 
 @operation(lambda s: f"SELECT 1 FROM {TABLE} {where(s)} FOR NO KEY UPDATE")
 def hold(w: World, tx: Tx, s: Any) -> Any:
-    row = w.lock_step(tx, s)
+    row = lock_row(w, tx, s)
     wrote(tx, 0)
     return [] if row is None else [(1,)]
 
@@ -662,7 +674,7 @@ def purge(w: World, tx: Tx) -> Any:
         row = w.view(tx, ("step", s))
         event = w.newest(tx, ("event", s))
         if row.processed and row.doc is not None and not (event and event.worker and event.alive):
-            w.lock_step(tx, s)
+            lock_row(w, tx, s)
             w.end_generation(tx, s)
             w.store(tx, s, None)
             purged += 1
@@ -677,7 +689,7 @@ def trim(w: World, tx: Tx, entries: int) -> Any:
         doc = w.view(tx, ("step", s)).doc
         history = doc.get("history") if isinstance(doc, dict) else None
         if isinstance(history, list) and len(history) > entries:
-            w.lock_step(tx, s)
+            lock_row(w, tx, s)
             cut = {**doc, "history": history[len(history) - entries :]}
             w.store(tx, s, w.edit(tx, cut, doc))
             trimmed += 1
