@@ -43,6 +43,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_resume', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,55000,P0002}'),
 ('tasker_checkpoint_rewind', 'step_uuid uuid, to_sequence bigint, results jsonb DEFAULT NULL::jsonb',
 	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,54000,55000,P0002}'),
+('tasker_checkpoint_sample', 'percent real', 'TABLE(cursor_size bigint, results_size bigint, history_size bigint)', 'c', 'stable', 'r', true, '{22004,55000}'),
 ('tasker_checkpoint_save', 'step_uuid uuid, cursor jsonb, items bigint, results jsonb DEFAULT NULL::jsonb, event_id uuid DEFAULT NULL::uuid',
 	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{TC003,22004,22023,55000,P0002,TC002,54000,TC001}'),
 ('tasker_checkpoint_stats', '', 'tasker_checkpoint_statistics', 'c', 'volatile', 's', false, '{}'),
@@ -74,8 +75,7 @@ SELECT function_lang_is(name, language) FROM contract ORDER BY name COLLATE "C";
 SELECT volatility_is(name, volatility) FROM contract ORDER BY name COLLATE "C";
 SELECT is(a.parallel, c.parallel, format('parallel safety of %s', name)) FROM contract c LEFT JOIN actual a USING (name) ORDER BY name COLLATE "C";
 SELECT isnt_strict(name) FROM contract ORDER BY name COLLATE "C";
--- the archive is nobody's but its owner's
-SELECT CASE WHEN name = 'tasker_checkpoint_purge_archive' THEN is_definer(name) ELSE isnt_definer(name) END FROM contract ORDER BY name COLLATE "C";
+SELECT isnt_definer(name) FROM contract ORDER BY name COLLATE "C";
 SELECT is(a.public, c.public, format('whether PUBLIC may execute %s', name)) FROM contract c LEFT JOIN actual a USING (name) ORDER BY name COLLATE "C";
 SELECT is(config, CASE language WHEN 'plpgsql' THEN ARRAY['search_path=pg_catalog, pg_temp'] END, format('settings of %s', name))
 FROM actual ORDER BY name COLLATE "C";
