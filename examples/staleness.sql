@@ -13,9 +13,11 @@ BEGIN;
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- Whether a step of the task was heard of lately, or is paused. The time is that of
--- Tasker's checkpoint_stall_minutes.
+-- Tasker's checkpoint_stall_minutes. Not replaced but made anew: what somebody else has
+-- made under this name would stay his.
+DROP FUNCTION IF EXISTS tasker.has_moving_step(uuid);
 SELECT format($create$
-CREATE OR REPLACE FUNCTION tasker.has_moving_step(task_uuid uuid) RETURNS boolean
+CREATE FUNCTION tasker.has_moving_step(task_uuid uuid) RETURNS boolean
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$

@@ -36,10 +36,15 @@ SET search_path = tasker;
 SELECT right(task_uuid::text, 1) AS task, time_in_state_minutes AS minutes FROM get_stale_tasks_for_dlq();
 
 RESET search_path;
+-- what somebody else has made under a name of its does not stay his
+CREATE ROLE regress_tckpt_evil;
+CREATE FUNCTION tasker.has_moving_step(uuid) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+ALTER FUNCTION tasker.has_moving_step OWNER TO regress_tckpt_evil;
 \set ECHO none
 \i :script
 \i :script
 \set ECHO all
+DROP ROLE regress_tckpt_evil;
 SET search_path = tasker;
 SELECT right(task_uuid::text, 1) AS task, time_in_state_minutes AS minutes, threshold_minutes AS threshold FROM get_stale_tasks_for_dlq();
 SELECT right(task_uuid::text, 1) AS task FROM get_stale_tasks_for_dlq(p_default_steps_process => 98);
