@@ -1,5 +1,6 @@
 -- A table whose owner's code renames columns, or the table, between two statements of one call
 -- is neither read as what it was nor written to instead of it
+-- Not in parallel workers: what is planted writes when it is read
 \set SHOW_CONTEXT never
 \set s1 00000000-0000-0000-0000-000000000001
 \set s2 00000000-0000-0000-0000-000000000002

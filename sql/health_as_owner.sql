@@ -1,4 +1,5 @@
 -- A superuser's progress and health read the steps table and Tasker's others as their owner, in a security-restricted operation
+-- Not in parallel workers: what is planted writes when it is read
 \set SHOW_CONTEXT never
 SET client_min_messages = error;
 CREATE EXTENSION tasker_checkpoint;

@@ -23,7 +23,7 @@ SELECT finding, severity, figure, threshold FROM tasker_checkpoint_health;
 
 SELECT quote_ident(current_database()) AS here \gset
 ALTER DATABASE :here RESET tasker_checkpoint.health_long_cursor;
-ALTER DATABASE :here RESET tasker_checkpoint.cursor_limit;
+ALTER DATABASE :here SET tasker_checkpoint.cursor_limit = '64kB';
 \set ECHO none
 SELECT format('ALTER DATABASE %I RESET %s', current_database(), name) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query') \gexec
 \set ECHO all

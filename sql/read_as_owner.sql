@@ -1,5 +1,6 @@
 -- A superuser reads the steps table as its owner, in a security-restricted operation:
 -- code that the owner has put there runs with the owner's rights
+-- Not in parallel workers: what is planted writes when it is read
 \set SHOW_CONTEXT never
 \set s1 00000000-0000-0000-0000-000000000001
 \set s2 00000000-0000-0000-0000-000000000002

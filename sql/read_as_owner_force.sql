@@ -1,5 +1,6 @@
 -- FORCE ROW LEVEL SECURITY of the steps table hides nothing from a superuser, and that of other
 -- tables counts as ever in the code that reading the steps table runs
+-- Not in parallel workers: what is planted writes when it is read
 \set SHOW_CONTEXT never
 \set s1 00000000-0000-0000-0000-000000000001
 \set s2 00000000-0000-0000-0000-000000000002

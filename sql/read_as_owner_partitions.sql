@@ -1,4 +1,5 @@
 -- A superuser's table with a partition of somebody else's: whose code must not run as a superuser
+-- Not in parallel workers: what is planted writes when it is read
 \set SHOW_CONTEXT never
 \set s1 00000000-0000-0000-0000-000000000001
 SET client_min_messages = error;

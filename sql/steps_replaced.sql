@@ -1,5 +1,6 @@
 -- What is known of the steps table is replaced while a function goes on with what it began with:
 -- policies and triggers of the table call functions of ours, with DDL in between
+-- Not in parallel workers: what is planted writes when it is read
 \set SHOW_CONTEXT never
 \set s1 00000000-0000-0000-0000-000000000001
 SET client_min_messages = error;

@@ -183,9 +183,12 @@ stock()
 	tc_user pg_ctl -s -w -D "$data" -m fast stop
 }
 
-# What can be run in a parallel worker is.
+# What can be run in a parallel worker is. A test that can't says so: the code that it
+# plants where tables are read writes, which no worker may.
 parallel()
 {
+	# shellcheck disable=SC2046	# names without blanks
+	[ $# -gt 0 ] || set -- $(grep -L '^-- Not in parallel workers' "$tc_tree"/sql/*.sql | sed 's|.*/||; s|\.sql$||')
 	case $tc_major in
 		15) setting=force_parallel_mode ;;
 		*) setting=debug_parallel_query ;;
