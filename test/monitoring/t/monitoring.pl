@@ -243,7 +243,7 @@ is(values_of('tasker_checkpoint_dispatched_steps', 'state'),
 is(values_of('{__name__=~"tasker_checkpoint_stats_.*_total", __name__!~".*_(sent|batched|refused)_total"} > 0', '__name__')
 	  =~ s/tasker_checkpoint_stats_(\w+)_total/$1/gr,
 	'claims 6, fenced 2, parked 2, saves 4', 'counters');
-is(values_of('tasker_checkpoint_stats_refused_total', 'sqlstate'), '23514 0, 54000 0, 55000 0, TC001 1', 'what was refused');
+is(values_of('tasker_checkpoint_stats_refused_total', 'sqlstate'), '23514 0, 54000 0, 55000 0, TC001 1, TC003 0', 'what was refused');
 is(values_of('tasker_checkpoint_progress_items'), '400', 'items');
 cmp_ok(values_of('tasker_checkpoint_progress_items_per_second'), '>', 0, 'items a second');
 is(values_of('tasker_checkpoint_health_findings{finding="parked"}'), '2', 'findings');
