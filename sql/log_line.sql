@@ -9,6 +9,13 @@ INSERT INTO steps VALUES (:'s1');
 CREATE FUNCTION write(items bigint) RETURNS bigint LANGUAGE plpgsql AS
 'BEGIN RETURN sequence FROM tasker_checkpoint_save(''00000000-0000-0000-0000-000000000001'', ''"secret cursor"'', items, ''"secret results"''); END';
 SET tasker_checkpoint.history_limit = 2;
+-- at that level the server tells of its caches as well, when they grow
+UPDATE steps SET checkpoint = '{"cursor": 1, "items_processed": 1}';
+UPDATE steps SET checkpoint = checkpoint || '{"note": 1}';
+SELECT write(2);
+SELECT sequence FROM tasker_checkpoint_yield(:'s1', '"secret cursor"', 3, '"secret results"');
+SELECT sequence FROM tasker_checkpoint_rewind(:'s1', 2);
+SELECT tasker_checkpoint_clear(:'s1');
 
 -- functions, plain SQL, an INSERT; not an edit, a clear or a row without a checkpoint
 SET client_min_messages = debug1;

@@ -1,4 +1,9 @@
 -- What is in PL/pgSQL passes plpgsql_check, where that is installed
+SELECT count(*) > 0 AS installed FROM pg_available_extensions WHERE name = 'plpgsql_check' \gset
+\if :installed
+-- has to be there before anything in PL/pgSQL runs
+LOAD 'plpgsql_check';
+\endif
 BEGIN;
 SET LOCAL client_min_messages = error;
 CREATE EXTENSION tasker_checkpoint;
