@@ -26,9 +26,14 @@ DECLARE
                                 after, '(', cursor_of, part_of, ')?$');
 BEGIN
     RETURN QUERY
-    WITH tables AS (
+    WITH RECURSIVE tables AS (
         -- the table with its partitions, which may have indexes of their own
-        SELECT steps::oid AS relid UNION SELECT t.relid::oid FROM pg_partition_tree(steps) t
+        SELECT steps::oid AS relid
+        UNION
+        SELECT h.inhrelid
+        FROM tables t
+        JOIN pg_inherits h ON h.inhparent = t.relid
+        JOIN pg_class c ON c.oid = h.inhrelid AND c.relispartition
     ), set_columns AS (
         -- what a checkpoint sets, and what is computed from that
         SELECT a.attrelid, a.attnum, a.attname, a.attname = checkpoint_column AS on_checkpoint, NULL::text AS computed
