@@ -32,8 +32,10 @@ BEGIN
             UNION ALL
             SELECT 'pg_type', oid, 'TYPE', 'T', oid::regtype::text, typowner, typacl
             FROM pg_type
-            -- an array has no privileges of its own
+            -- an array has no privileges of its own, and those of a row type pg_dump
+            -- does not know
             WHERE typtype <> 'b'
+            AND (typtype <> 'c' OR (SELECT relkind FROM pg_class WHERE oid = typrelid) = 'c')
         ) o ON o.classid = d.classid AND o.objid = d.objid
         WHERE e.extname = 'tasker_checkpoint'
     LOOP
