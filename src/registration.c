@@ -87,8 +87,8 @@ is_well_shaped(Form_pg_trigger form, bool has_condition)
 }
 
 /* The owner of a table that can be attached; InvalidOid if it can't, or is gone. */
-static Oid
-owner_of_table(Oid relid)
+Oid
+tckpt_attachable_owner(Oid relid)
 {
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	Oid			owner = InvalidOid;
@@ -145,7 +145,7 @@ read_trigger(Oid oid, Oid guard, Candidate *candidate)
 			trigger->relid = form->tgrelid;
 			trigger->key = form->tgattr.values[0];
 			trigger->checkpoint = form->tgattr.values[1];
-			candidate->owner = owner_of_table(form->tgrelid);
+			candidate->owner = tckpt_attachable_owner(form->tgrelid);
 			counts = OidIsValid(candidate->owner);
 		}
 	}

@@ -20,6 +20,7 @@ typedef struct TckptTrigger
 	AttrNumber	checkpoint;
 } TckptTrigger;
 
+extern Oid	tckpt_attachable_owner(Oid relid);
 extern Oid	tckpt_guard_of(Oid function);
 extern int	tckpt_registrations(Oid guard, TckptTrigger *trigger, bool *contested);
 extern bool tckpt_find_registration(Oid guard, TckptTrigger *trigger,

@@ -41,6 +41,7 @@
 #include "utils/syscache.h"
 
 #include "events.h"
+#include "registration.h"
 #include "tasker_checkpoint.h"
 #include "unguarded.h"
 
@@ -87,26 +88,6 @@ move_call(Oid function, const TckptSteps *steps, const char *table, const char *
 					attach_call(function, table, key));
 }
 
-/* The owner of a permanent table, or a partition of one; InvalidOid: none, or gone. */
-static Oid
-owner_of(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner = InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
-
-		if ((form->relkind == RELKIND_RELATION ||
-			 form->relkind == RELKIND_PARTITIONED_TABLE) &&
-			form->relpersistence != RELPERSISTENCE_TEMP)
-			owner = form->relowner;
-		ReleaseSysCache(tuple);
-	}
-	return owner;
-}
-
 /* The owner of the extension that a function belongs to; InvalidOid if it is gone. */
 static Oid
 extension_owner(Oid function)
@@ -149,12 +130,12 @@ database_owner(void)
 static bool
 is_trusted(Oid relid, Oid function, const TckptSteps *steps)
 {
-	Oid			owner = owner_of(relid);
+	Oid			owner = tckpt_attachable_owner(relid);
 
 	return OidIsValid(owner) &&
 		(superuser_arg(owner) || owner == extension_owner(function) ||
 		 owner == database_owner() ||
-		 (steps != NULL && owner == owner_of(steps->trigger.relid)));
+		 (steps != NULL && owner == tckpt_attachable_owner(steps->trigger.relid)));
 }
 
 /* Tasker's tables, as far as there are any. */
@@ -417,7 +398,7 @@ static List *
 copies_of(const TckptSteps *steps)
 {
 	Oid			attached = steps->trigger.relid;
-	Oid			owner = owner_of(attached);
+	Oid			owner = tckpt_attachable_owner(attached);
 	Oid			namespace = get_rel_namespace(attached);
 	char	   *name = get_rel_name(attached);
 	char	   *key = get_attname(attached, steps->trigger.key, false);
@@ -433,7 +414,7 @@ copies_of(const TckptSteps *steps)
 
 		if (form->relnamespace == namespace && form->oid != attached &&
 			is_part_of_name(NameStr(form->relname), name) &&
-			!form->relispartition && owner_of(form->oid) == owner &&
+			!form->relispartition && tckpt_attachable_owner(form->oid) == owner &&
 			tckpt_column_of_type(form->oid, key, UUIDOID) != InvalidAttrNumber &&
 			tckpt_column_of_type(form->oid, checkpoint, JSONBOID) != InvalidAttrNumber)
 			result = lappend_oid(result, form->oid);
