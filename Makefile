@@ -6,43 +6,56 @@ PGFILEDESC = "tasker_checkpoint - checkpoints of batch workflow steps"
 
 OBJS = \
 	$(WIN32RES) \
-	src/archive.o \
-	src/attach.o \
-	src/attached.o \
-	src/claim.o \
-	src/control.o \
-	src/cursor_index.o \
-	src/dispatch.o \
-	src/document.o \
-	src/events.o \
-	src/findings.o \
-	src/guard.o \
+	src/api/attach.o \
+	src/api/claim.o \
+	src/api/control.o \
+	src/api/findings.o \
+	src/api/health.o \
+	src/api/history.o \
+	src/api/maintenance.o \
+	src/api/offer.o \
+	src/api/progress.o \
+	src/api/read.o \
+	src/api/sample.o \
+	src/api/version.o \
+	src/api/write.o \
+	src/archive/archive.o \
+	src/archive/chunk.o \
+	src/archive/trail.o \
+	src/counters.o \
+	src/dispatch/event.o \
+	src/dispatch/event_row.o \
+	src/dispatch/events.o \
+	src/dispatch/protocol.o \
+	src/dispatch/transaction.o \
+	src/document/build.o \
+	src/document/document.o \
+	src/document/figures.o \
+	src/document/history.o \
+	src/document/readable.o \
+	src/document/value.o \
+	src/errors.o \
 	src/guc.o \
-	src/health.o \
-	src/history.o \
-	src/holders.o \
 	src/init.o \
-	src/maintenance.o \
-	src/notifier.o \
-	src/notify.o \
-	src/own.o \
-	src/progress.o \
-	src/read.o \
-	src/readable.o \
-	src/reader.o \
-	src/sample.o \
-	src/registration.o \
-	src/rules.o \
-	src/stats.o \
-	src/steps.o \
-	src/steps_progress.o \
-	src/survey.o \
-	src/transaction.o \
-	src/unguarded.o \
-	src/value.o \
-	src/version.o \
-	src/wakeup.o \
-	src/yield.o
+	src/rows/relation.o \
+	src/rows/write.o \
+	src/table/attached.o \
+	src/table/compose.o \
+	src/table/cursor_index.o \
+	src/table/guard.o \
+	src/table/holders.o \
+	src/table/reader.o \
+	src/table/registration.o \
+	src/table/rules.o \
+	src/table/stale.o \
+	src/table/statement.o \
+	src/table/steps.o \
+	src/table/survey.o \
+	src/table/unguarded.o \
+	src/wakeup/notifier.o \
+	src/wakeup/notify.o \
+	src/wakeup/pending.o \
+	src/wakeup/ring.o
 
 # Where the sources are, in the way PGXS finds it: a build can be in another folder,
 # and writes nothing outside of that.
@@ -54,7 +67,7 @@ endif
 
 # The control file is the one source of the version.
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'$$/\1/p" $(SRCDIR)/$(EXTENSION).control)
-PG_CPPFLAGS = -DTCKPT_VERSION='"$(EXTVERSION)"'
+PG_CPPFLAGS = -I$(SRCDIR)/src -DTCKPT_VERSION='"$(EXTVERSION)"'
 
 # The install script is put together of its parts, a topic a file, in the order
 # of their numbers.

@@ -1,14 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * errors.h
- *	  SQLSTATEs of our own.  Class TC is nobody else's.
+ *	  SQLSTATEs of our own, and what messages have in common.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef TCKPT_ERRORS_H
 #define TCKPT_ERRORS_H
 
+#include "fmgr.h"
 #include "utils/elog.h"
+#include "utils/uuid.h"
+
+/* Class TC is nobody else's */
 
 /* items_processed went backwards */
 #define ERRCODE_TCKPT_ITEMS_WENT_BACKWARDS	MAKE_SQLSTATE('T','C','0','0','1')
@@ -18,5 +22,11 @@
 
 /* It is stored already, with what its transaction has written */
 #define ERRCODE_TCKPT_STORED_BEFORE			MAKE_SQLSTATE('T','C','0','0','3')
+
+extern int	tckpt_refused(int sqlstate);
+extern char *tckpt_step_name(const pg_uuid_t *step);
+extern void tckpt_require_argument(FunctionCallInfo fcinfo, int argno,
+								   const char *name);
+extern void tckpt_require_unprocessed(const pg_uuid_t *step, bool processed);
 
 #endif							/* TCKPT_ERRORS_H */

@@ -7,13 +7,13 @@
  */
 #include "postgres.h"
 
-#include "attached.h"
+#include "counters.h"
+#include "dispatch/transaction.h"
 #include "guc.h"
-#include "notifier.h"
-#include "stats.h"
+#include "table/attached.h"
 #include "tasker_checkpoint.h"
-#include "transaction.h"
-#include "wakeup.h"
+#include "wakeup/ring.h"
+#include "wakeup/pending.h"
 
 TCKPT_MODULE_MAGIC;
 
@@ -24,7 +24,7 @@ _PG_init(void)
 {
 	tckpt_guc_init();
 	tckpt_attached_init();
-	tckpt_notifier_init();
+	tckpt_ring_init();
 	tckpt_stats_init();
 	tckpt_transaction_init();
 	tckpt_wakeup_init();

@@ -16,16 +16,6 @@
 /* The guard's SQL name, by which the attached table is found */
 #define TCKPT_GUARD_NAME "tasker_checkpoint_guard"
 
-/* Our functions are not STRICT: a NULL is an error that names the argument. */
-static inline void
-tckpt_require_argument(FunctionCallInfo fcinfo, int argno, const char *name)
-{
-	if (PG_ARGISNULL(argno))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
-}
-
 static inline bool
 tckpt_same_uuid(const pg_uuid_t *a, const pg_uuid_t *b)
 {

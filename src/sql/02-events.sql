@@ -5,7 +5,7 @@
 -- the constraints keep a row that is edited by hand whole; the functions write
 -- below them
 CREATE TABLE tasker_checkpoint_events (
-    -- in the order of src/events.c; what a yield leaves alone comes first
+    -- in the order of src/dispatch/event_row.h; what a yield leaves alone comes first
     step_uuid uuid PRIMARY KEY,
     directive text NOT NULL CHECK (directive IN ('continue', 'pause', 'cancel')),
     parked boolean NOT NULL,

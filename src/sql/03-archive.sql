@@ -3,7 +3,7 @@
 --
 
 CREATE TABLE tasker_checkpoint_archive (
-    -- in the order of src/archive.c
+    -- in the order of src/archive/chunk.h
     step_uuid uuid NOT NULL,
     generation integer NOT NULL CHECK (generation > 0),
     first_sequence bigint NOT NULL CHECK (first_sequence > 0),

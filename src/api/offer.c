@@ -1,0 +1,172 @@
+/*-------------------------------------------------------------------------
+ *
+ * offer.c
+ *	  The functions that offer steps to workers, and tell which are offered.
+ *
+ * dispatch locks the step and then its event.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "api/read.h"
+#include "dispatch/protocol.h"
+#include "dispatch/transaction.h"
+#include "table/steps.h"
+#include "tasker_checkpoint.h"
+
+/* tasker_checkpoint_dispatched_step */
+#define DISPATCHED_COLUMNS 10
+
+/* Whether workers find an event when they claim, now or later. */
+static bool
+is_offered(const TckptEvent *event)
+{
+	return event->has_event && event->worker == NULL && !event->parked &&
+		event->directive == TCKPT_CONTINUE;
+}
+
+/*
+ * Whether a dispatch can answer by an event that it has not locked: a worker
+ * has it, or an operator holds it back.  One that workers may claim is not
+ * like that.  Its id promises that whoever claims the step sees what this
+ * transaction has written, which only the lock keeps until it commits: claims
+ * pass over the event, and purges leave it.
+ */
+static bool
+needs_no_lock(const TckptEvent *event)
+{
+	return event->has_event &&
+		(tckpt_event_is_leased(event, GetCurrentTimestamp()) ||
+		 event->parked || event->directive != TCKPT_CONTINUE);
+}
+
+/*
+ * Offers a step to the workers; true if they can claim it, by this call or one
+ * before.  Looks without a lock first, so that an orchestrator that dispatches
+ * what a worker is at work on is not in its way.
+ */
+static bool
+dispatch_step(Oid function, const pg_uuid_t *step, TckptEvent *event)
+{
+	TckptSteps *steps = tckpt_attached_open(function, RowExclusiveLock);
+	TckptStep	row;
+	bool		processed;
+
+	if (!tckpt_steps_state(steps, step, &processed))
+		tckpt_steps_raise_missing(steps, step);
+	tckpt_require_unprocessed(step, processed);
+	if (tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_UNLOCKED, event) &&
+		needs_no_lock(event))
+		return is_offered(event);
+
+	tckpt_steps_lock(steps, step, &row);
+	tckpt_require_unprocessed(step, row.processed);
+	for (;;)
+	{
+		bool		found = tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, event);
+
+		if (event->has_event)
+			return is_offered(event);
+
+		event->step = *step;
+		event->sequence = tckpt_sequence(row.checkpoint);
+		tckpt_dispatch_offer(event, GetCurrentTimestamp());
+		if (found)
+			(void) tckpt_event_update(function, event);
+		if (found || tckpt_event_insert(function, event))
+		{
+			tckpt_dispatch_wake(event);
+			return is_offered(event);
+		}
+		/* an operator has paused or cancelled the step meanwhile */
+	}
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_dispatch);
+/* Offers a step; the id of its event, NULL if nobody can claim it. */
+Datum
+tasker_checkpoint_dispatch(PG_FUNCTION_ARGS)
+{
+	TckptEvent	event;
+	bool		offered;
+
+	(void) tckpt_begin_write("tasker_checkpoint_dispatch()");
+	tckpt_require_argument(fcinfo, 0, "step_uuid");
+	offered = dispatch_step(fcinfo->flinfo->fn_oid, PG_GETARG_UUID_P(0), &event);
+	tckpt_end_write();
+	if (!offered)
+		PG_RETURN_NULL();
+	PG_RETURN_UUID_P(memcpy(palloc(sizeof(pg_uuid_t)), &event.event_id,
+							sizeof(pg_uuid_t)));
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_dispatched);
+/*
+ * What the dispatch table says of the steps that the caller sees, or of one,
+ * but for the ids of events.
+ */
+Datum
+tasker_checkpoint_dispatched(PG_FUNCTION_ARGS)
+{
+	static const pg_uuid_t no_step = {0};
+	const pg_uuid_t *step = PG_ARGISNULL(0) ? NULL : PG_GETARG_UUID_P(0);
+	Oid			function = fcinfo->flinfo->fn_oid;
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	TckptSteps *steps;
+	TckptEventScan *scan;
+	TckptEvent	event;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context;
+	bool		row_security;
+
+	InitMaterializedSRF(fcinfo, 0);
+	steps = tckpt_attached_open(function, AccessShareLock);
+
+	/* without row security who sees one step sees all; raises 42501 */
+	if (!tckpt_steps_sees(steps, step != NULL ? step : &no_step) && step != NULL)
+		tckpt_steps_raise_missing(steps, step);
+	row_security = step == NULL && tckpt_steps_has_row_security(steps);
+
+	/* reset after each row */
+	context = AllocSetContextCreate(caller, "tasker_checkpoint dispatched",
+									ALLOCSET_DEFAULT_SIZES);
+	scan = tckpt_event_scan_steps(function, step, false);
+	MemoryContextSwitchTo(context);
+	while (tckpt_event_scan_next(scan, &event))
+	{
+		bool		claimed = event.worker != NULL;
+		Interval	lease = {.time = event.lease};
+		Datum		values[DISPATCHED_COLUMNS] = {
+			UUIDPGetDatum(&event.step),
+			BoolGetDatum(event.has_event),
+			CStringGetTextDatum(tckpt_directive_name(event.directive)),
+			BoolGetDatum(event.parked),
+			TimestampTzGetDatum(event.available_at),
+			claimed ? CStringGetTextDatum(event.worker) : (Datum) 0,
+			IntervalPGetDatum(&lease),
+			TimestampTzGetDatum(event.lease_until),
+			Int32GetDatum(event.deliveries),
+			Int64GetDatum(event.sequence)
+		};
+		bool		nulls[DISPATCHED_COLUMNS] = {
+			[5] = !claimed, [6] = !claimed, [7] = !claimed
+		};
+
+		CHECK_FOR_INTERRUPTS();
+		if (!row_security || tckpt_steps_sees(steps, &event.step))
+			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	tckpt_event_scan_end(scan);
+	return (Datum) 0;
+}

@@ -1,0 +1,155 @@
+/*-------------------------------------------------------------------------
+ *
+ * read.c
+ *	  The functions that read a checkpoint.
+ *
+ * Each finds the step as the caller, and raises P0002 if it can't.  What was
+ * stored without the guard is read as far as it makes sense: items that are no
+ * count are 0, a time that is none is NULL.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "api/read.h"
+#include "document/history.h"
+#include "table/steps.h"
+#include "tasker_checkpoint.h"
+
+/*
+ * The step's checkpoint and what it holds; NULL and an empty document if it
+ * has none.
+ */
+static Jsonb *
+read_checkpoint(FunctionCallInfo fcinfo, TckptDocument *doc)
+{
+	TckptSteps *steps;
+	Jsonb	   *checkpoint;
+
+	memset(doc, 0, sizeof(*doc));
+	tckpt_require_argument(fcinfo, 0, "step_uuid");
+	steps = tckpt_attached_open(fcinfo->flinfo->fn_oid, AccessShareLock);
+	checkpoint = tckpt_steps_read(steps, PG_GETARG_UUID_P(0));
+
+	if (checkpoint != NULL)
+		(void) tckpt_document_read(checkpoint, doc);
+	return checkpoint;
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_get);
+/* The whole document, or NULL. */
+Datum
+tasker_checkpoint_get(PG_FUNCTION_ARGS)
+{
+	TckptDocument doc;
+	Jsonb	   *checkpoint = read_checkpoint(fcinfo, &doc);
+
+	if (checkpoint == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(checkpoint);
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_exists);
+Datum
+tasker_checkpoint_exists(PG_FUNCTION_ARGS)
+{
+	TckptDocument doc;
+
+	PG_RETURN_BOOL(read_checkpoint(fcinfo, &doc) != NULL);
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_cursor);
+/* The cursor, a JSON null included; NULL without a checkpoint. */
+Datum
+tasker_checkpoint_cursor(PG_FUNCTION_ARGS)
+{
+	TckptDocument doc;
+
+	(void) read_checkpoint(fcinfo, &doc);
+	if (doc.cursor.data == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(tckpt_value_to_jsonb(&doc.cursor));
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_items_processed);
+Datum
+tasker_checkpoint_items_processed(PG_FUNCTION_ARGS)
+{
+	TckptDocument doc;
+
+	(void) read_checkpoint(fcinfo, &doc);
+	PG_RETURN_INT64(tckpt_document_items(&doc));
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_accumulated_results);
+/* The accumulated results; NULL if they are a JSON null. */
+Datum
+tasker_checkpoint_accumulated_results(PG_FUNCTION_ARGS)
+{
+	TckptDocument doc;
+
+	(void) read_checkpoint(fcinfo, &doc);
+	if (tckpt_value_is_null(&doc.accumulated_results))
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(tckpt_value_to_jsonb(&doc.accumulated_results));
+}
+
+/* The number of a checkpoint, which may be NULL. */
+int64
+tckpt_sequence(const Jsonb *checkpoint)
+{
+	TckptDocument doc = {0};
+
+	if (checkpoint != NULL)
+		(void) tckpt_document_read(checkpoint, &doc);
+	return tckpt_document_sequence(&doc);
+}
+
+/*
+ * The columns by which a worker resumes; "checkpoint" may be NULL.  Returns
+ * the sequence.
+ */
+int64
+tckpt_resume_columns(const Jsonb *checkpoint, Datum *values, bool *nulls)
+{
+	TckptDocument doc = {0};
+
+	if (checkpoint != NULL)
+		(void) tckpt_document_read(checkpoint, &doc);
+
+	values[0] = BoolGetDatum(checkpoint != NULL);
+	nulls[1] = doc.cursor.data == NULL;
+	if (!nulls[1])
+		values[1] = JsonbPGetDatum(tckpt_value_to_jsonb(&doc.cursor));
+	values[2] = Int64GetDatum(tckpt_document_items(&doc));
+	nulls[3] = tckpt_value_is_null(&doc.accumulated_results);
+	if (!nulls[3])
+		values[3] = JsonbPGetDatum(tckpt_value_to_jsonb(&doc.accumulated_results));
+	return tckpt_document_sequence(&doc);
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_load);
+/* All that a handler needs to resume. */
+Datum
+tasker_checkpoint_load(PG_FUNCTION_ARGS)
+{
+	TckptDocument doc;
+	TupleDesc	tupdesc;
+	TimestampTz checkpointed_at = 0;
+	Datum		values[TCKPT_RESUME_COLUMNS + 2] = {0};
+	bool		nulls[TCKPT_RESUME_COLUMNS + 2] = {false};
+	Jsonb	   *checkpoint = read_checkpoint(fcinfo, &doc);
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	values[5] = Int64GetDatum(tckpt_resume_columns(checkpoint, values, nulls));
+	nulls[4] = !tckpt_value_to_timestamp(&doc.timestamp, &checkpointed_at);
+	values[4] = TimestampTzGetDatum(checkpointed_at);
+	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
+}

@@ -1,0 +1,51 @@
+/*-------------------------------------------------------------------------
+ *
+ * event.c
+ *	  An event: what the dispatch says of a step.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "dispatch/event.h"
+#include "tasker_checkpoint.h"
+
+static const char *const directive_names[] = {"continue", "pause", "cancel"};
+
+const char *
+tckpt_directive_name(TckptDirective directive)
+{
+	return directive_names[directive];
+}
+
+/*
+ * Gives the row an event id that nobody knows yet: a UUID of version 7, of
+ * whose bits 74 are random.  The time in front of them keeps the index's new
+ * entries together.
+ */
+void
+tckpt_event_new_id(TckptEvent *event)
+{
+	unsigned char *data = event->event_id.data;
+	uint64		msecs = (uint64) GetCurrentTimestamp() / 1000 +
+		(uint64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
+
+	if (!pg_strong_random(data, UUID_LEN))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	for (int i = 0; i < 6; i++)
+		data[i] = (unsigned char) (msecs >> (40 - 8 * i));
+	data[6] = (data[6] & 0x0f) | 0x70;
+	data[8] = (data[8] & 0x3f) | 0x80;
+	event->has_event = true;
+}
+
+/* Whether a worker has it, under a lease that has not run out. */
+bool
+tckpt_event_is_leased(const TckptEvent *event, TimestampTz now)
+{
+	return event->worker != NULL && event->lease_until > now;
+}

@@ -1,0 +1,398 @@
+/*-------------------------------------------------------------------------
+ *
+ * attached.c
+ *	  Which table is the steps table, and what its columns are.
+ *
+ * The table is the one that carries the guard trigger; nothing else records
+ * it.  It is found through pg_depend, and kept with its prepared statements
+ * until an invalidation says that it may have changed.  tckpt_attached_open()
+ * locks the table before it trusts what is kept, so that neither table nor
+ * columns can be renamed or dropped before the transaction ends.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/partition.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "table/attached.h"
+#include "tasker_checkpoint.h"
+
+/*
+ * The attached table as last seen.  Any invalidation counts as a change, since
+ * another table may have been given the trigger; "known" falls with one that
+ * concerns the table itself.
+ */
+static TckptSteps *current = NULL;
+static bool known = false;
+static uint64 changes = 1;
+static uint64 confirmed_at = 0; /* what "changes" was when it was looked up */
+static bool distrusted = false; /* to be replaced, even if all is as it was */
+
+/*
+ * Replaced, and freed when the transaction ends: until then whoever was given
+ * one may use it, whatever code of the user's runs meanwhile and calls us.
+ */
+static TckptSteps *retired = NULL;
+
+static void
+relcache_callback(Datum arg, Oid relid)
+{
+	changes++;
+	if (current == NULL || relid == InvalidOid ||
+		relid == current->trigger.relid)
+		known = false;
+}
+
+/* A schema was renamed; its tables hear nothing of it. */
+static void
+syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
+{
+	changes++;
+	known = false;
+}
+
+static void
+free_steps(TckptSteps *steps)
+{
+	for (int i = 0; i < TCKPT_NSTATEMENTS; i++)
+		if (steps->plans[i] != NULL)
+			SPI_freeplan(steps->plans[i]);
+	MemoryContextDelete(steps->context);
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE ||
+		event == XACT_EVENT_PARALLEL_PRE_COMMIT)
+		return;
+	while (retired != NULL)
+	{
+		TckptSteps *next = retired->next;
+
+		free_steps(retired);
+		retired = next;
+	}
+}
+
+void
+tckpt_attached_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_callback, (Datum) 0);
+}
+
+/* Which tables the guard has been asked about; good while "changes" stays */
+typedef struct Coverage
+{
+	Oid			relid;			/* the key */
+	Oid			trigger;
+	bool		covered;
+} Coverage;
+
+/* The type of a table's updated_at, if it can be set; else InvalidOid. */
+static Oid
+updated_at_type(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCacheAttName(relid, "updated_at");
+	Oid			type = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
+
+		if (att->attgenerated == '\0' &&
+			(att->atttypid == TIMESTAMPOID || att->atttypid == TIMESTAMPTZOID))
+			type = att->atttypid;
+		ReleaseSysCache(tuple);
+	}
+	return type;
+}
+
+/* The number of a column of this name and type; InvalidAttrNumber if none. */
+AttrNumber
+tckpt_column_of_type(Oid relid, const char *name, Oid type)
+{
+	AttrNumber	attno = get_attnum(relid, name);
+
+	if (attno != InvalidAttrNumber && get_atttype(relid, attno) != type)
+		attno = InvalidAttrNumber;
+	return attno;
+}
+
+/*
+ * The columns that a retry sets, as Tasker's own does; what the table lacks
+ * or generates is left out.
+ */
+static char *
+reset_columns(const TckptTrigger *trigger)
+{
+	static const char *const columns[] = {
+		"in_process", "processed", "processed_at", "results",
+		"backoff_request_seconds"
+	};
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	for (int i = 0; i < (int) lengthof(columns); i++)
+	{
+		bool		flag = i < 2;
+		AttrNumber	attno = get_attnum(trigger->relid, columns[i]);
+
+		if (attno == InvalidAttrNumber ||
+			get_attgenerated(trigger->relid, attno) != '\0')
+			continue;
+		/* not what key or checkpoint may have been renamed to */
+		if (attno == trigger->key || attno == trigger->checkpoint)
+			continue;
+		if (!flag || get_atttype(trigger->relid, attno) == BOOLOID)
+			appendStringInfo(&sql, "%s%s = %s", sql.len > 0 ? ", " : "",
+							 columns[i], flag ? "false" : "NULL");
+	}
+	return sql.data;
+}
+
+/* Looks the table's names and columns up, locked by the caller; NULL: it is gone. */
+static TckptSteps *
+load_steps(const TckptTrigger *trigger)
+{
+	MemoryContext context;
+	MemoryContext oldcontext;
+	TckptSteps *steps;
+	char	   *table = tckpt_table_name(trigger->relid);
+	char	   *key = get_attname(trigger->relid, trigger->key, true);
+	char	   *checkpoint = get_attname(trigger->relid, trigger->checkpoint, true);
+
+	if (table == NULL || key == NULL || checkpoint == NULL)
+		return NULL;
+	context = AllocSetContextCreate(CurrentMemoryContext,
+									"tasker_checkpoint steps table",
+									ALLOCSET_SMALL_SIZES);
+	oldcontext = MemoryContextSwitchTo(context);
+	steps = palloc0(sizeof(TckptSteps));
+	steps->context = context;
+	steps->trigger = *trigger;
+	steps->table = pstrdup(table);
+	steps->trigger_name = pstrdup(quote_identifier(NameStr(trigger->name)));
+	steps->key = pstrdup(quote_identifier(key));
+	steps->checkpoint = pstrdup(quote_identifier(checkpoint));
+	steps->reset = reset_columns(trigger);
+	steps->processed = tckpt_column_of_type(trigger->relid, "processed", BOOLOID);
+	steps->updated_at = updated_at_type(trigger->relid);
+	MemoryContextSwitchTo(oldcontext);
+	return steps;
+}
+
+/* Whether the statements of one are those of the other. */
+static bool
+same_steps(const TckptSteps *a, const TckptSteps *b)
+{
+	return a->trigger.oid == b->trigger.oid &&
+		a->trigger.relid == b->trigger.relid &&
+		a->trigger.key == b->trigger.key &&
+		a->trigger.checkpoint == b->trigger.checkpoint &&
+		strcmp(a->table, b->table) == 0 &&
+		strcmp(a->trigger_name, b->trigger_name) == 0 &&
+		strcmp(a->key, b->key) == 0 &&
+		strcmp(a->checkpoint, b->checkpoint) == 0 &&
+		strcmp(a->reset, b->reset) == 0 &&
+		a->processed == b->processed &&
+		a->updated_at == b->updated_at;
+}
+
+/*
+ * Sees to it that what is kept is true of the locked table; false if that is
+ * gone.  Where all is as it was it stays, with its plans: in a long transaction
+ * there may be many invalidations that change nothing.
+ */
+static bool
+refresh_current(const TckptTrigger *trigger)
+{
+	uint64		seen = changes;
+	TckptSteps *steps;
+
+	if (known && current->trigger.oid == trigger->oid)
+		return true;
+	known = false;
+	steps = load_steps(trigger);
+	if (steps == NULL)
+		return false;
+
+	if (current != NULL && !distrusted && same_steps(current, steps))
+		MemoryContextDelete(steps->context);
+	else
+	{
+		if (current != NULL)
+		{
+			current->next = retired;
+			retired = current;
+		}
+		MemoryContextSetParent(steps->context, CacheMemoryContext);
+		current = steps;
+		distrusted = false;
+	}
+	known = changes == seen;
+	return true;
+}
+
+/*
+ * Has the plans made anew the next time.  One that a rule has made empty hears
+ * nothing of the table any more, nor of the end of that rule.
+ */
+void
+tckpt_attached_distrust(void)
+{
+	distrusted = true;
+	known = false;
+}
+
+/* The attached table; InvalidOid if there is none. */
+Oid
+tckpt_attached_find(Oid function)
+{
+	TckptTrigger trigger;
+	bool		contested;
+
+	return tckpt_find_registration(tckpt_guard_of(function), &trigger, &contested) ?
+		trigger.relid : InvalidOid;
+}
+
+/*
+ * Whether the trigger is still the one that marks the attached table.  Its
+ * table is locked, so that what is found stays.
+ */
+static bool
+is_still_attached(Oid function, const TckptTrigger *trigger, bool *contested)
+{
+	TckptTrigger found;
+
+	return tckpt_find_registration(tckpt_guard_of(function), &found, contested) &&
+		found.oid == trigger->oid && found.relid == trigger->relid;
+}
+
+/*
+ * The attached table, locked until the transaction ends.  "function" is any
+ * function of the extension, to find its schema by.  Raises 55000 if no table
+ * is attached, or two.  The result is good until the transaction ends.
+ */
+TckptSteps *
+tckpt_attached_open(Oid function, LOCKMODE lockmode)
+{
+	for (;;)
+	{
+		TckptTrigger trigger;
+		uint64		seen = changes;
+		bool		contested = false;
+
+		CHECK_FOR_INTERRUPTS();
+		if (known && confirmed_at == seen)
+			trigger = current->trigger;
+		else if (!tckpt_find_registration(tckpt_guard_of(function), &trigger,
+										  &contested))
+			ereport(ERROR,
+					(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("no steps table is attached"),
+					 errhint("Call tasker_checkpoint_attach() with the steps table.")));
+
+		/*
+		 * If anything changed before the lock was there, look again; what
+		 * changes now is not this table.  So this comes to an end also where
+		 * each look at a catalog counts as a change, as it does while caches
+		 * are discarded for a test.
+		 */
+		LockRelationOid(trigger.relid, lockmode);
+		if (changes == seen || is_still_attached(function, &trigger, &contested))
+		{
+			seen = changes;
+			if (refresh_current(&trigger))
+			{
+				if (!contested)
+					confirmed_at = seen;
+				return current;
+			}
+		}
+		UnlockRelationOid(trigger.relid, lockmode);
+	}
+}
+
+/* Whether a trigger that calls the guard is the attached table's, or a clone. */
+static bool
+find_coverage(Oid guard, Relation rel, const Trigger *trigger, bool *contested)
+{
+	TckptTrigger attached;
+
+	if (tckpt_registrations(guard, &attached, contested) != 1)
+		return false;
+	if (trigger->tgoid == attached.oid)
+		return true;
+	return trigger->tgisclone && rel->rd_rel->relispartition &&
+		list_member_oid(get_partition_ancestors(RelationGetRelid(rel)),
+						attached.relid);
+}
+
+/*
+ * For the guard, by its own OID: whether the trigger that called it counts, as
+ * that of the attached table or one of its partitions.  Not while two tables
+ * are attached: nobody knows which of them the events belong to.
+ *
+ * The table is open and locked, as for every trigger.  Costs a look into a
+ * hash table, until an invalidation has it looked up again.  Raises nothing.
+ */
+bool
+tckpt_attached_covers(Oid guard, Relation rel, const Trigger *trigger)
+{
+	static HTAB *covered = NULL;
+	static uint64 covered_at = 0;
+	static Oid	covered_guard = InvalidOid;
+	Coverage   *entry;
+	Oid			relid = RelationGetRelid(rel);
+	uint64		seen = changes;
+	bool		contested;
+	bool		result;
+
+	if (covered != NULL && (covered_at != seen || covered_guard != guard))
+	{
+		hash_destroy(covered);
+		covered = NULL;
+	}
+	if (covered == NULL)
+	{
+		HASHCTL		ctl = {
+			.keysize = sizeof(Oid), .entrysize = sizeof(Coverage),
+			.hcxt = TopMemoryContext
+		};
+
+		covered = hash_create("tasker_checkpoint tables", 16, &ctl,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		covered_at = seen;
+		covered_guard = guard;
+	}
+	entry = hash_search(covered, &relid, HASH_FIND, NULL);
+	if (entry != NULL && entry->trigger == trigger->tgoid)
+		return entry->covered;
+
+	result = find_coverage(guard, rel, trigger, &contested);
+	if (changes == seen && !contested)
+	{
+		entry = hash_search(covered, &relid, HASH_ENTER, NULL);
+		entry->trigger = trigger->tgoid;
+		entry->covered = result;
+	}
+	return result;
+}

@@ -1,0 +1,320 @@
+/*-------------------------------------------------------------------------
+ *
+ * registration.c
+ *	  Which trigger marks the steps table.
+ *
+ * The guard trigger is the registration, and who may execute the guard can
+ * create one.  So nothing about a trigger is believed: one counts if it is as
+ * tasker_checkpoint_attach() makes it, on an ordinary or partitioned table that
+ * is not temporary, for a column that is a uuid and one that is a jsonb; and
+ * only if it is no clone of a partitioned table's.  A disabled one counts.
+ *
+ * Nothing is locked here: what was found may be gone when this returns.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "table/registration.h"
+#include "tasker_checkpoint.h"
+
+/* A trigger that is as the one of the attached table */
+typedef struct Candidate
+{
+	TckptTrigger trigger;
+	Oid			owner;			/* of its table */
+} Candidate;
+
+/* The guard in the schema of a function of ours. */
+Oid
+tckpt_guard_of(Oid function)
+{
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(TCKPT_GUARD_NAME),
+						   PointerGetDatum(buildoidvector(NULL, 0)),
+						   ObjectIdGetDatum(get_func_namespace(function)));
+}
+
+/* Whether a column is there, and of exactly this type. */
+static bool
+is_column_of_type(Oid relid, AttrNumber attno, Oid type)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid),
+										Int16GetDatum(attno));
+	bool		found = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
+
+		found = !att->attisdropped && att->atttypid == type;
+		ReleaseSysCache(tuple);
+	}
+	return found;
+}
+
+/* Whether a trigger is as tasker_checkpoint_attach() makes it, if not a clone. */
+static bool
+is_well_shaped(Form_pg_trigger form, bool has_condition)
+{
+	return !OidIsValid(form->tgparentid) &&
+		form->tgtype == (TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE |
+						 TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE) &&
+		form->tgnargs == 0 && !has_condition &&
+		form->tgattr.dim1 == 2 &&
+		is_column_of_type(form->tgrelid, form->tgattr.values[0], UUIDOID) &&
+		is_column_of_type(form->tgrelid, form->tgattr.values[1], JSONBOID);
+}
+
+/* The owner of a table that can be attached; InvalidOid if it can't, or is gone. */
+Oid
+tckpt_attachable_owner(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+		if (form->relpersistence != RELPERSISTENCE_TEMP &&
+			(form->relkind == RELKIND_RELATION ||
+			 form->relkind == RELKIND_PARTITIONED_TABLE))
+			owner = form->relowner;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+/* Whether the trigger goes with the extension, as attach has it. */
+static bool
+is_marked(Oid trigger, Oid guard)
+{
+	Oid			extension = getExtensionOfObject(ProcedureRelationId, guard);
+
+	return OidIsValid(extension) &&
+		list_member_oid(getAutoExtensionsOfObject(TriggerRelationId, trigger),
+						extension);
+}
+
+/* Reads a trigger; false if it is none that counts, or is gone. */
+static bool
+read_trigger(Oid oid, Oid guard, Candidate *candidate)
+{
+	Relation	rel = table_open(TriggerRelationId, AccessShareLock);
+	TckptTrigger *trigger = &candidate->trigger;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		counts = false;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(oid));
+	scan = systable_beginscan(rel, TriggerOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+
+		if (form->tgfoid == guard &&
+			is_well_shaped(form, !heap_attisnull(tuple, Anum_pg_trigger_tgqual,
+												 RelationGetDescr(rel))))
+		{
+			trigger->oid = oid;
+			trigger->name = form->tgname;
+			trigger->relid = form->tgrelid;
+			trigger->key = form->tgattr.values[0];
+			trigger->checkpoint = form->tgattr.values[1];
+			candidate->owner = tckpt_attachable_owner(form->tgrelid);
+			counts = OidIsValid(candidate->owner);
+		}
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return counts;
+}
+
+static int
+compare_candidates(const ListCell *a, const ListCell *b)
+{
+	Oid			first = ((Candidate *) lfirst(a))->trigger.oid;
+	Oid			second = ((Candidate *) lfirst(b))->trigger.oid;
+
+	return first < second ? -1 : first > second;
+}
+
+/* The triggers that may mark the attached table, a list of Candidate. */
+static List *
+find_candidates(Oid guard)
+{
+	Relation	rel = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData key[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *candidates = NIL;
+
+	ScanKeyInit(&key[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(ProcedureRelationId));
+	ScanKeyInit(&key[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(guard));
+	scan = systable_beginscan(rel, DependReferenceIndexId, true, NULL, 2, key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Candidate	candidate;
+
+		if (form->classid == TriggerRelationId &&
+			read_trigger(form->objid, guard, &candidate))
+			candidates = lappend(candidates,
+								 memcpy(palloc(sizeof(Candidate)), &candidate,
+										sizeof(Candidate)));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	list_sort(candidates, compare_candidates);
+	return candidates;
+}
+
+/*
+ * Of triggers on tables of several owners those that go with the extension
+ * count, if they are of one owner.
+ */
+static List *
+without_strays(List *candidates, Oid guard)
+{
+	Oid			owner = InvalidOid;
+	List	   *marked = NIL;
+	bool		several = false;
+	ListCell   *lc;
+
+	foreach(lc, candidates)
+	{
+		Candidate  *candidate = lfirst(lc);
+
+		several |= candidate->owner != ((Candidate *) linitial(candidates))->owner;
+		if (!is_marked(candidate->trigger.oid, guard))
+			continue;
+		if (OidIsValid(owner) && candidate->owner != owner)
+			return candidates;
+		owner = candidate->owner;
+		marked = lappend(marked, candidate);
+	}
+	return several && marked != NIL ? marked : candidates;
+}
+
+/* The triggers that mark the attached table: one, if all is well. */
+static List *
+find_triggers(Oid guard, bool *contested)
+{
+	List	   *candidates = OidIsValid(guard) ? find_candidates(guard) : NIL;
+
+	*contested = list_length(candidates) > 1;
+	return *contested ? without_strays(candidates, guard) : candidates;
+}
+
+/*
+ * The schema of a function of ours, as SQL wants it.  Whoever drops the extension
+ * does not wait for calls that are under way.
+ */
+const char *
+tckpt_schema_of(Oid function)
+{
+	char	   *schema = get_namespace_name(get_func_namespace(function));
+
+	if (schema == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("the extension has been dropped")));
+	return quote_identifier(schema);
+}
+
+/* A table's name as SQL wants it; NULL if it is gone. */
+char *
+tckpt_table_name(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+	char	   *schema = get_namespace_name(get_rel_namespace(relid));
+
+	if (name == NULL || schema == NULL)
+		return NULL;
+	return quote_qualified_identifier(schema, name);
+}
+
+/*
+ * Finds the trigger that marks the attached table; returns how many do, and
+ * raises nothing if that is not one.  "contested" says that others were left
+ * out; then an ALTER TRIGGER, of which no session is told, can change it all.
+ */
+int
+tckpt_registrations(Oid guard, TckptTrigger *trigger, bool *contested)
+{
+	List	   *triggers = find_triggers(guard, contested);
+
+	if (triggers != NIL)
+		*trigger = ((Candidate *) linitial(triggers))->trigger;
+	return list_length(triggers);
+}
+
+/* The same; false if there is none.  Two are an error, 55000. */
+bool
+tckpt_find_registration(Oid guard, TckptTrigger *trigger, bool *contested)
+{
+	for (;;)
+	{
+		List	   *triggers = find_triggers(guard, contested);
+		char	   *first;
+		char	   *second;
+
+		CHECK_FOR_INTERRUPTS();
+		if (triggers == NIL)
+			return false;
+		*trigger = ((Candidate *) linitial(triggers))->trigger;
+		if (list_length(triggers) == 1)
+			return true;
+
+		/* one that is gone by now is found no more */
+		first = tckpt_table_name(trigger->relid);
+		second = tckpt_table_name(((Candidate *) lsecond(triggers))->trigger.relid);
+		if (first != NULL && second != NULL)
+			ereport(ERROR,
+					(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("two steps tables are attached"),
+					 errdetail("Tables %s and %s have a guard trigger.", first, second),
+					 errhint("Drop the trigger of the table that is not to be attached.")));
+	}
+}
+
+/* The trigger of a table, if it is one that counts; else InvalidOid. */
+Oid
+tckpt_registration_of(Oid guard, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, find_candidates(guard))
+	{
+		Candidate  *candidate = lfirst(lc);
+
+		if (candidate->trigger.relid == relid)
+			return candidate->trigger.oid;
+	}
+	return InvalidOid;
+}

@@ -1,0 +1,154 @@
+/*-------------------------------------------------------------------------
+ *
+ * statement.c
+ *	  The statements on the steps table: their text, their plans, their
+ *	  execution.
+ *
+ * They run by SPI as the calling user: grants, row security and the table's
+ * other triggers apply.  What only reads is read as the table's owner where the
+ * caller is a superuser.  They name everything with its schema.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "utils/timestamp.h"
+
+#include "table/statement.h"
+#include "tasker_checkpoint.h"
+
+/* What stands for processed, whether or not there is such a column. */
+const char *
+tckpt_processed_column(const TckptSteps *steps)
+{
+	return steps->processed != InvalidAttrNumber ? "processed" : "false";
+}
+
+/* The text of a statement. */
+static char *
+statement_text(const TckptSteps *steps, TckptStatement statement)
+{
+	StringInfoData set;
+
+	if (statement == TCKPT_STATEMENT_READ)
+		return psprintf("SELECT %s FROM %s WHERE %s OPERATOR(pg_catalog.=) $1",
+						steps->checkpoint, steps->table, steps->key);
+	if (statement == TCKPT_STATEMENT_PEEK || statement == TCKPT_STATEMENT_STATE ||
+		statement == TCKPT_STATEMENT_LOCK || statement == TCKPT_STATEMENT_TRY_LOCK)
+		return psprintf("SELECT %s, %s FROM %s WHERE %s OPERATOR(pg_catalog.=) $1%s",
+						statement == TCKPT_STATEMENT_STATE ? "NULL::pg_catalog.jsonb" : steps->checkpoint,
+						tckpt_processed_column(steps), steps->table, steps->key,
+						statement == TCKPT_STATEMENT_LOCK ? " FOR NO KEY UPDATE" :
+						statement == TCKPT_STATEMENT_TRY_LOCK ? " FOR NO KEY UPDATE SKIP LOCKED" : "");
+
+	initStringInfo(&set);
+	if (statement == TCKPT_STATEMENT_RESET)
+		appendStringInfoString(&set, steps->reset);
+	else
+		appendStringInfo(&set, "%s = $2", steps->checkpoint);
+	if (statement != TCKPT_STATEMENT_STORE && OidIsValid(steps->updated_at))
+		appendStringInfo(&set, "%supdated_at = $3", set.len > 0 ? ", " : "");
+
+	/* a table with none of these columns */
+	if (set.len == 0)
+		return statement_text(steps, TCKPT_STATEMENT_LOCK);
+
+	return psprintf("UPDATE %s SET %s WHERE %s OPERATOR(pg_catalog.=) $1",
+					steps->table, set.data, steps->key);
+}
+
+/* Begins to read key, checkpoint and, if so, processed; see reader.h. */
+void
+tckpt_steps_read_as(const TckptSteps *steps, bool processed, TckptReader *reader)
+{
+	AttrNumber	columns[] = {
+		steps->trigger.key, steps->trigger.checkpoint,
+		processed ? steps->processed : InvalidAttrNumber
+	};
+
+	tckpt_read_as(steps->trigger.relid, columns, lengthof(columns), reader);
+}
+
+/* The plan of a statement, kept unless it is one for this time alone. */
+static SPIPlanPtr
+statement_plan(TckptSteps *steps, TckptStatement statement,
+			   const TckptReader *reader)
+{
+	SPIPlanPtr *kept = &steps->plans[statement];
+	Oid			types[] = {UUIDOID, JSONBOID, steps->updated_at};
+	int			nargs = OidIsValid(steps->updated_at) ? 3 : 2;
+	SPIPlanPtr	plan;
+
+	if (*kept != NULL && !reader->forced)
+		return *kept;
+	plan = tckpt_read_prepare(reader, statement_text(steps, statement), nargs,
+							  types, 0);
+	if (!reader->forced)
+	{
+		if (SPI_keepplan(plan) != 0)
+			elog(ERROR, "SPI_keepplan failed");
+		*kept = plan;
+	}
+	return plan;
+}
+
+/* Executes a plan while the guard expects what is announced. */
+static int
+execute_announced(SPIPlanPtr plan, Datum *values, const char *nulls,
+				  bool read_only, const TckptAnnouncement *announcement)
+{
+	const TckptAnnouncement *previous = tckpt_guard_expect(announcement);
+	int			rc = 0;
+
+	PG_TRY();
+	{
+		rc = SPI_execute_plan(plan, values, nulls, read_only, 0);
+	}
+	PG_FINALLY();
+	{
+		(void) tckpt_guard_expect(previous);
+	}
+	PG_END_TRY();
+	return rc;
+}
+
+/*
+ * Runs a statement, inside SPI_connect.  Returns the number of rows that it found
+ * or changed.
+ */
+uint64
+tckpt_steps_execute(TckptSteps *steps, TckptStatement statement,
+					const pg_uuid_t *step, const Jsonb *checkpoint,
+					const TckptAnnouncement *announcement,
+					const TckptReader *reader)
+{
+	SPIPlanPtr	plan = statement_plan(steps, statement, reader);
+	Datum		values[3];
+	char		nulls[] = {' ', checkpoint == NULL ? 'n' : ' ', ' ', '\0'};
+	int			rc;
+
+	values[0] = UUIDPGetDatum(step);
+	values[1] = checkpoint == NULL ? (Datum) 0 : JsonbPGetDatum(checkpoint);
+
+	/* the clock in UTC is what a column without time zone gets */
+	values[2] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+
+	rc = execute_announced(plan, values, nulls, statement == TCKPT_STATEMENT_READ,
+						   announcement);
+	if (rc != SPI_OK_SELECT && rc != SPI_OK_UPDATE)
+	{
+		tckpt_attached_distrust();
+		ereport(ERROR,
+				(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("step \"%s\" could not be updated",
+						tckpt_step_name(step)),
+				 errdetail("A rule on table %s rewrote the statement.",
+						   steps->table),
+				 errhint("Drop the rule.")));
+	}
+	tckpt_require_table(reader, plan, steps->trigger.relid, steps->table);
+	return SPI_processed;
+}

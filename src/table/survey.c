@@ -1,0 +1,669 @@
+/*-------------------------------------------------------------------------
+ *
+ * survey.c
+ *	  A walk over the steps, each with what the dispatch says of it.
+ *
+ * Progress and health are views on it.  Steps that are not processed and have
+ * a checkpoint are met by one statement, and those of the dispatched that it
+ * does not meet by their keys; both have the active snapshot.  The dispatch is
+ * read first: its rows are kept, and so bound the memory that a walk takes.
+ *
+ * The statements run as the caller, or as the table's owner if the caller is a
+ * superuser (reader.h), and name Tasker's other tables only if these have the
+ * same owner.  What else the caller cannot read is left out.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/tuptable.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "tcop/dest.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/syscache.h"
+
+#include "document/document.h"
+#include "table/reader.h"
+#include "table/steps.h"
+#include "table/survey.h"
+#include "tasker_checkpoint.h"
+
+/* Steps that are looked up by their keys at a time */
+#define LOOKUP_BATCH	1000
+
+/* What the statements return */
+enum
+{
+	COL_STEP,
+	COL_CHECKPOINT,
+	COL_PROCESSED,
+	COL_IN_PROCESS,
+	COL_INPUTS,
+	COL_TASK,
+	COL_STEP_NAME,
+	COL_TASK_NAME,
+	COL_XMAX,
+	COL_CTID,
+	COL_TABLEOID,
+	NCOLUMNS
+};
+
+static const Oid column_types[NCOLUMNS] = {
+	[COL_STEP] = UUIDOID,
+	[COL_CHECKPOINT] = JSONBOID,
+	[COL_PROCESSED] = BOOLOID,
+	[COL_IN_PROCESS] = BOOLOID,
+	[COL_INPUTS] = JSONBOID,
+	[COL_TASK] = UUIDOID,
+	[COL_STEP_NAME] = TEXTOID,
+	[COL_TASK_NAME] = TEXTOID,
+	[COL_XMAX] = XIDOID,
+	[COL_CTID] = TIDOID,
+	[COL_TABLEOID] = OIDOID
+};
+
+/* A walk that is on its way; what rows come to */
+typedef struct Walk
+{
+	DestReceiver receiver;		/* must be the first */
+	const TckptSteps *steps;
+	const TckptReader *reader;
+	const TckptSurvey *survey;
+	TckptHolders *holders;		/* NULL: there are none */
+	TckptDispatched *dispatched;
+	int			ndispatched;
+	int			nsorted;		/* so many of them are in the order of steps */
+	int			allocated;
+	MemoryContext row_context;	/* reset after each row */
+} Walk;
+
+typedef struct Statements
+{
+	char	   *walk;			/* over those that have a checkpoint */
+	char	   *lookup;			/* $1 is an array of keys */
+} Statements;
+
+/* A table beside the steps table, under the name that Tasker gives it */
+typedef struct Companion
+{
+	Oid			relid;			/* InvalidOid: not one to read from */
+	char	   *name;			/* as SQL wants it */
+} Companion;
+
+static bool
+is_not_null(Oid relid, AttrNumber attno)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid),
+										Int16GetDatum(attno));
+	bool		not_null = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		not_null = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+		ReleaseSysCache(tuple);
+	}
+	return not_null;
+}
+
+static bool
+may_read(Oid relid, AttrNumber attno)
+{
+	return pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+		pg_attribute_aclcheck(relid, attno, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+/* Whether there is a column of one of these types that can be read. */
+static bool
+has_column(Oid relid, const char *name, const Oid *types, int ntypes)
+{
+	AttrNumber	attno = get_attnum(relid, name);
+
+	if (attno == InvalidAttrNumber || !may_read(relid, attno))
+		return false;
+	for (int i = 0; i < ntypes; i++)
+		if (get_atttype(relid, attno) == types[i])
+			return true;
+	return false;
+}
+
+static bool
+has_uuid(Oid relid, const char *name)
+{
+	Oid			types[] = {UUIDOID};
+
+	return has_column(relid, name, types, lengthof(types));
+}
+
+static bool
+has_name(Oid relid)
+{
+	Oid			types[] = {TEXTOID, VARCHAROID, NAMEOID};
+
+	return has_column(relid, "name", types, lengthof(types));
+}
+
+/*
+ * Tasker's table of this name: in the steps table's schema, with its prefix.
+ * Those of other owners could run code as whoever looks.
+ */
+static Companion
+find_companion(Oid steps, const char *name)
+{
+	const char *prefix = strncmp(get_rel_name(steps), "tasker_", 7) == 0 ? "tasker_" : "";
+	char	   *relname = psprintf("%s%s", prefix, name);
+	Oid			namespace = get_rel_namespace(steps);
+	Companion	companion = {get_relname_relid(relname, namespace), NULL};
+	char		relkind;
+
+	if (!OidIsValid(companion.relid))
+		return companion;
+	relkind = get_rel_relkind(companion.relid);
+	if ((relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE) ||
+		tckpt_owner_of(companion.relid) != tckpt_owner_of(steps) ||
+		OidIsValid(tckpt_untrusted_child(companion.relid, tckpt_owner_of(steps))))
+		companion.relid = InvalidOid;
+	else
+		companion.name = quote_qualified_identifier(get_namespace_name(namespace), relname);
+	return companion;
+}
+
+/* Names of steps and tasks, where all that leads to them can be read. */
+static void
+append_names(StringInfo sql, Oid steps)
+{
+	Companion	named_steps = find_companion(steps, "named_steps");
+	Companion	tasks = find_companion(steps, "tasks");
+	Companion	named_tasks = find_companion(steps, "named_tasks");
+
+	if (has_uuid(steps, "named_step_uuid") && named_steps.name != NULL &&
+		has_uuid(named_steps.relid, "named_step_uuid") && has_name(named_steps.relid))
+		appendStringInfo(sql, ", (SELECT n.name::pg_catalog.text FROM %s AS n"
+						 " WHERE n.named_step_uuid OPERATOR(pg_catalog.=) s.named_step_uuid LIMIT 1)",
+						 named_steps.name);
+	else
+		appendStringInfoString(sql, ", NULL::pg_catalog.text");
+
+	if (has_uuid(steps, "task_uuid") && tasks.name != NULL && named_tasks.name != NULL &&
+		has_uuid(tasks.relid, "task_uuid") && has_uuid(tasks.relid, "named_task_uuid") &&
+		has_uuid(named_tasks.relid, "named_task_uuid") && has_name(named_tasks.relid))
+		appendStringInfo(sql, ", (SELECT n.name::pg_catalog.text FROM %s AS t"
+						 " JOIN %s AS n ON n.named_task_uuid OPERATOR(pg_catalog.=) t.named_task_uuid"
+						 " WHERE t.task_uuid OPERATOR(pg_catalog.=) s.task_uuid LIMIT 1)",
+						 tasks.name, named_tasks.name);
+	else
+		appendStringInfoString(sql, ", NULL::pg_catalog.text");
+}
+
+/* Both statements up to their conditions, as the role that reads. */
+static char *
+select_text(const TckptSteps *steps, const TckptSurvey *survey, bool holders)
+{
+	Oid			relid = steps->trigger.relid;
+	Oid			boolean[] = {BOOLOID};
+	Oid			jsonb[] = {JSONBOID};
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT s.%s, s.%s, %s, %s, %s, %s", steps->key, steps->checkpoint,
+					 steps->processed != InvalidAttrNumber ? "s.processed" : "false",
+					 survey->in_process && has_column(relid, "in_process", boolean, 1) ?
+					 "s.in_process" : "false",
+					 survey->names && has_column(relid, "inputs", jsonb, 1) ?
+					 "s.inputs" : "NULL::pg_catalog.jsonb",
+					 survey->names && has_uuid(relid, "task_uuid") ?
+					 "s.task_uuid" : "NULL::pg_catalog.uuid");
+	if (survey->names)
+		append_names(&sql, relid);
+	else
+		appendStringInfoString(&sql, ", NULL::pg_catalog.text, NULL::pg_catalog.text");
+
+	/* system columns have no privileges of their own to be granted */
+	if (holders && pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+		appendStringInfoString(&sql, ", s.xmax, s.ctid, s.tableoid");
+	else
+		appendStringInfoString(&sql, ", NULL::pg_catalog.xid, NULL::pg_catalog.tid, NULL::pg_catalog.oid");
+	appendStringInfo(&sql, " FROM %s AS s WHERE ", steps->table);
+	return sql.data;
+}
+
+/*
+ * Both statements; policies that they meet may have "steps" forgotten, so that
+ * it is not looked at any more once they run.
+ */
+static Statements
+make_statements(const TckptSteps *steps, const TckptSurvey *survey, bool holders)
+{
+	char	   *select = select_text(steps, survey, holders);
+	const char *unprocessed = "";
+	Statements	statements;
+
+	if (steps->processed != InvalidAttrNumber)
+		unprocessed = is_not_null(steps->trigger.relid, steps->processed) ?
+			" AND NOT s.processed" :
+			" AND (NOT s.processed OR s.processed IS NULL)";
+	statements.walk = psprintf("%s s.%s IS NOT NULL%s", select, steps->checkpoint,
+							   unprocessed);
+	statements.lookup = psprintf("%s s.%s OPERATOR(pg_catalog.=) ANY ($1)",
+								 select, steps->key);
+	return statements;
+}
+
+static int
+by_step(const void *a, const void *b)
+{
+	return memcmp(&((const TckptDispatched *) a)->step,
+				  &((const TckptDispatched *) b)->step, sizeof(pg_uuid_t));
+}
+
+static TckptDispatched *
+find_dispatched(Walk *walk, const pg_uuid_t *step)
+{
+	TckptDispatched key = {.step = *step};
+
+	if (walk->nsorted == 0)
+		return NULL;
+	return bsearch(&key, walk->dispatched, walk->nsorted,
+				   sizeof(TckptDispatched), by_step);
+}
+
+static TckptDispatched *
+add_dispatched(Walk *walk, const pg_uuid_t *step)
+{
+	TckptDispatched *dispatched;
+
+	if (walk->ndispatched == walk->allocated)
+	{
+		walk->allocated = Max(walk->allocated * 2, 64);
+		walk->dispatched = walk->dispatched == NULL ?
+			palloc(walk->allocated * sizeof(TckptDispatched)) :
+			repalloc_huge(walk->dispatched, walk->allocated * sizeof(TckptDispatched));
+	}
+	dispatched = &walk->dispatched[walk->ndispatched++];
+	memset(dispatched, 0, sizeof(*dispatched));
+	dispatched->step = *step;
+	return dispatched;
+}
+
+/* Reads the dispatch table, in the order of its steps. */
+static void
+read_dispatched(Walk *walk)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	TckptEventScan *scan = tckpt_event_scan_steps(walk->survey->function,
+												  walk->survey->step, false);
+	TckptEvent	event;
+
+	for (;;)
+	{
+		TckptDispatched *dispatched;
+		bool		more;
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(walk->row_context);
+		more = tckpt_event_scan_next(scan, &event);
+		MemoryContextSwitchTo(caller);
+		if (!more)
+			break;
+
+		dispatched = add_dispatched(walk, &event.step);
+		dispatched->has_row = true;
+		dispatched->has_event = event.has_event;
+		dispatched->directive = event.directive;
+		dispatched->parked = event.parked;
+		dispatched->worker = event.worker == NULL ? NULL : pstrdup(event.worker);
+		dispatched->available_at = event.available_at;
+		dispatched->lease = event.lease;
+		dispatched->lease_until = event.lease_until;
+		dispatched->deliveries = event.deliveries;
+		MemoryContextReset(walk->row_context);
+	}
+	walk->nsorted = walk->ndispatched;
+	tckpt_event_scan_end(scan);
+	MemoryContextReset(walk->row_context);
+}
+
+static void
+note_held(const pg_uuid_t *step, const TckptHolder *holder, void *arg)
+{
+	Walk	   *walk = arg;
+	TckptDispatched *dispatched;
+
+	if (walk->survey->step != NULL &&
+		!tckpt_same_uuid(step, walk->survey->step))
+		return;
+	dispatched = find_dispatched(walk, step);
+	if (dispatched == NULL)
+		dispatched = add_dispatched(walk, step);
+	dispatched->holder = holder;
+}
+
+/* Those whose rows are held; they come in no order, and more than once. */
+static void
+read_held(Walk *walk)
+{
+	int			n = 0;
+
+	tckpt_holders_of_events(walk->holders, walk->survey->function, note_held, walk);
+	if (walk->ndispatched == walk->nsorted)
+		return;
+
+	qsort(walk->dispatched, walk->ndispatched, sizeof(TckptDispatched), by_step);
+	for (int i = 0; i < walk->ndispatched; i++)
+		if (n == 0 || by_step(&walk->dispatched[n - 1], &walk->dispatched[i]) != 0)
+			walk->dispatched[n++] = walk->dispatched[i];
+	walk->ndispatched = walk->nsorted = n;
+}
+
+/* Fills in what the row says. */
+static void
+read_row(Walk *walk, TupleTableSlot *slot, TckptSurveyed *step)
+{
+	Datum	   *values = slot->tts_values;
+	bool	   *nulls = slot->tts_isnull;
+	TckptDispatched *dispatched;
+
+	memset(step, 0, sizeof(*step));
+	step->found = true;
+	step->step = *DatumGetUUIDP(values[COL_STEP]);
+	step->processed = !nulls[COL_PROCESSED] && DatumGetBool(values[COL_PROCESSED]);
+	step->in_process = !nulls[COL_IN_PROCESS] && DatumGetBool(values[COL_IN_PROCESS]);
+	if (!nulls[COL_CHECKPOINT] && !step->processed)
+		step->checkpoint = DatumGetJsonbP(values[COL_CHECKPOINT]);
+	step->has_task = !nulls[COL_TASK];
+	if (step->has_task)
+		step->task = *DatumGetUUIDP(values[COL_TASK]);
+	if (!nulls[COL_STEP_NAME])
+		step->step_name = TextDatumGetCString(values[COL_STEP_NAME]);
+	if (!nulls[COL_TASK_NAME])
+		step->task_name = TextDatumGetCString(values[COL_TASK_NAME]);
+	step->has_inputs = !nulls[COL_INPUTS];
+	step->inputs = values[COL_INPUTS];
+
+	dispatched = find_dispatched(walk, &step->step);
+	if (dispatched != NULL)
+	{
+		dispatched->met = true;
+		step->dispatched = dispatched->has_row ? dispatched : NULL;
+		step->holder = dispatched->holder;
+	}
+	if (step->holder == NULL && !nulls[COL_XMAX] && !nulls[COL_TABLEOID] &&
+		TransactionIdIsValid(DatumGetTransactionId(values[COL_XMAX])))
+		step->holder = tckpt_holder_of_row(walk->holders,
+										   DatumGetObjectId(values[COL_TABLEOID]),
+										   (ItemPointer) DatumGetPointer(values[COL_CTID]));
+}
+
+/* Each execution says what it returns before its first row. */
+static void
+receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
+{
+	Walk	   *walk = (Walk *) self;
+
+	tckpt_require_columns(walk->steps->table, typeinfo, column_types, NCOLUMNS);
+}
+
+/* A row without a key, which a table may have got, is no step. */
+static bool
+receiver_receive(TupleTableSlot *slot, DestReceiver *self)
+{
+	Walk	   *walk = (Walk *) self;
+	MemoryContext caller = MemoryContextSwitchTo(walk->row_context);
+	TckptSurveyed step;
+
+	slot_getallattrs(slot);
+	if (!slot->tts_isnull[COL_STEP])
+	{
+		read_row(walk, slot, &step);
+		walk->survey->look(&step, walk->survey->arg);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(walk->row_context);
+	return true;
+}
+
+static void
+receiver_shutdown(DestReceiver *self)
+{
+}
+
+static void
+run(Walk *walk, SPIPlanPtr plan, ParamListInfo params)
+{
+	SPIExecuteOptions options = {
+		.read_only = true, .dest = &walk->receiver, .params = params
+	};
+
+	if (SPI_execute_plan_extended(plan, &options) != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_plan_extended failed");
+	tckpt_require_table(walk->reader, plan, walk->steps->trigger.relid,
+						walk->steps->table);
+}
+
+/* The steps that are not processed and have a checkpoint. */
+static void
+walk_table(Walk *walk, const char *sql)
+{
+	SPIPlanPtr	plan = tckpt_read_prepare(walk->reader, sql, 0, NULL,
+										  CURSOR_OPT_PARALLEL_OK);
+
+	run(walk, plan, NULL);
+}
+
+static void
+look_up(Walk *walk, SPIPlanPtr plan, Datum *keys, int nkeys)
+{
+	ParamListInfo params = makeParamList(1);
+
+	params->params[0].value = PointerGetDatum(construct_array(keys, nkeys, UUIDOID, UUID_LEN,
+															  false, TYPALIGN_CHAR));
+	params->params[0].isnull = false;
+	params->params[0].pflags = PARAM_FLAG_CONST;
+	params->params[0].ptype = UUIDARRAYOID;
+	run(walk, plan, params);
+}
+
+/*
+ * Those of the dispatched that were not met.  The plan is a generic one: it
+ * goes by the key's index, and its planning does not look at the keys.
+ */
+static void
+walk_dispatched(Walk *walk, const char *sql)
+{
+	Oid			types[] = {UUIDARRAYOID};
+	Datum	   *keys = palloc(LOOKUP_BATCH * sizeof(Datum));
+	SPIPlanPtr	plan = NULL;
+	int			nkeys = 0;
+
+	for (int i = 0; i < walk->ndispatched; i++)
+	{
+		if (!walk->dispatched[i].met)
+			keys[nkeys++] = UUIDPGetDatum(&walk->dispatched[i].step);
+		if (nkeys < LOOKUP_BATCH && (nkeys == 0 || i + 1 < walk->ndispatched))
+			continue;
+		if (plan == NULL)
+			plan = tckpt_read_prepare(walk->reader, sql, 1, types,
+									  CURSOR_OPT_GENERIC_PLAN);
+		look_up(walk, plan, keys, nkeys);
+		nkeys = 0;
+	}
+}
+
+/* The one that is asked for; false if there is none. */
+static bool
+walk_step(Walk *walk, const char *sql)
+{
+	TckptDispatched *dispatched = find_dispatched(walk, walk->survey->step);
+
+	/* it is looked up also if it is not dispatched */
+	if (dispatched == NULL)
+	{
+		dispatched = add_dispatched(walk, walk->survey->step);
+		walk->nsorted = walk->ndispatched;
+	}
+	walk_dispatched(walk, sql);
+	return dispatched->met;
+}
+
+/* Those that the table does not have. */
+static void
+look_at_the_rest(Walk *walk)
+{
+	for (int i = 0; i < walk->ndispatched; i++)
+	{
+		TckptDispatched *dispatched = &walk->dispatched[i];
+		TckptSurveyed step = {.step = dispatched->step};
+
+		if (dispatched->met)
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		step.holder = dispatched->holder;
+		if (dispatched->has_row)
+			step.dispatched = dispatched;
+		walk->survey->look(&step, walk->survey->arg);
+	}
+}
+
+/* The columns without which there is nothing to tell. */
+static void
+needed_columns(const TckptSteps *steps, AttrNumber columns[3])
+{
+	columns[0] = steps->trigger.key;
+	columns[1] = steps->trigger.checkpoint;
+	columns[2] = steps->processed;
+}
+
+/* Whether the caller can read the steps table; row security does not count. */
+bool
+tckpt_survey_may_read(const TckptSteps *steps)
+{
+	Oid			relid = steps->trigger.relid;
+	AttrNumber	columns[3];
+
+	needed_columns(steps, columns);
+	for (int i = 0; i < (int) lengthof(columns); i++)
+		if (columns[i] != InvalidAttrNumber && !may_read(relid, columns[i]))
+			return false;
+	return true;
+}
+
+/* Raises 42501 as core does, before any SQL of ours is in the way. */
+static void
+require_rights(const TckptSteps *steps)
+{
+	Oid			namespace = get_rel_namespace(steps->trigger.relid);
+
+	if (tckpt_schema_aclcheck(namespace, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, get_namespace_name(namespace));
+	if (!tckpt_survey_may_read(steps))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(steps->trigger.relid));
+}
+
+/*
+ * Looks at the steps that are not processed and have a checkpoint, and at all
+ * that are dispatched, in no order; or at one.  Raises 42501, and P0002 if the
+ * one is not there.
+ */
+void
+tckpt_survey(TckptSteps *steps, const TckptSurvey *survey)
+{
+	TckptReader reader = {0};
+	Walk		walk = {.steps = steps, .reader = &reader, .survey = survey};
+	bool		row_security = tckpt_steps_has_row_security(steps);
+	AttrNumber	columns[3];
+	Statements	statements;
+	bool		missing = false;
+
+	require_rights(steps);
+	walk.receiver.receiveSlot = receiver_receive;
+	walk.receiver.rStartup = receiver_startup;
+	walk.receiver.rShutdown = receiver_shutdown;
+	walk.receiver.rDestroy = receiver_shutdown;
+	walk.receiver.mydest = DestTuplestore;	/* anything but DestNone */
+	walk.row_context = AllocSetContextCreate(CurrentMemoryContext,
+											 "tasker_checkpoint survey",
+											 ALLOCSET_DEFAULT_SIZES);
+	read_dispatched(&walk);
+	if (survey->holders && (walk.holders = tckpt_holders_find()) != NULL)
+		read_held(&walk);
+
+	needed_columns(steps, columns);
+	tckpt_read_as(steps->trigger.relid, columns, lengthof(columns), &reader);
+	statements = make_statements(steps, survey, walk.holders != NULL);
+	SPI_connect();
+	if (survey->step != NULL)
+		missing = !walk_step(&walk, statements.lookup);
+	else
+	{
+		walk_table(&walk, statements.walk);
+		walk_dispatched(&walk, statements.lookup);
+	}
+	SPI_finish();
+	tckpt_read_done(&reader);
+
+	if (missing)
+		tckpt_steps_raise_missing(steps, survey->step);
+	/* under row security one that is not seen may be there */
+	if (survey->step == NULL && !row_security)
+		look_at_the_rest(&walk);
+	MemoryContextDelete(walk.row_context);
+}
+
+/* A number that is an integer of up to 18 digits. */
+static bool
+read_integer(const JsonbContainer *object, const char *key, int64 *result)
+{
+	JsonbValue	value;
+	Datum		number;
+	Datum		limit = NumericGetDatum(int64_to_numeric(INT64CONST(1000000000000000000)));
+
+	if (getKeyJsonValueFromContainer(unconstify(JsonbContainer *, object), key,
+									 strlen(key), &value) == NULL ||
+		value.type != jbvNumeric)
+		return false;
+	number = NumericGetDatum(value.val.numeric);
+	if (DatumGetInt32(DirectFunctionCall2(numeric_cmp,
+										  DirectFunctionCall1(numeric_abs, number),
+										  limit)) >= 0 ||
+		DatumGetInt32(DirectFunctionCall2(numeric_cmp, number,
+										  DirectFunctionCall2(numeric_trunc, number,
+															  Int32GetDatum(0)))) != 0)
+		return false;
+	*result = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
+	return true;
+}
+
+/* The total that Tasker's inputs give: end_cursor - start_cursor. */
+bool
+tckpt_survey_total(const TckptSurveyed *step, int64 *total)
+{
+	Jsonb	   *inputs;
+	JsonbValue	cursor;
+	int64		start;
+	int64		end;
+
+	if (!step->has_inputs)
+		return false;
+	inputs = DatumGetJsonbP(step->inputs);
+	if (!JB_ROOT_IS_OBJECT(inputs) ||
+		getKeyJsonValueFromContainer(&inputs->root, "cursor", strlen("cursor"),
+									 &cursor) == NULL ||
+		cursor.type != jbvBinary ||
+		!JsonContainerIsObject(cursor.val.binary.data) ||
+		!read_integer(cursor.val.binary.data, "start_cursor", &start) ||
+		!read_integer(cursor.val.binary.data, "end_cursor", &end) ||
+		start > end)
+		return false;
+	*total = end - start;
+	return true;
+}

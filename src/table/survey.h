@@ -1,0 +1,75 @@
+/*-------------------------------------------------------------------------
+ *
+ * survey.h
+ *	  A walk over the steps, each with what the dispatch says of it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TCKPT_SURVEY_H
+#define TCKPT_SURVEY_H
+
+#include "datatype/timestamp.h"
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+#include "dispatch/events.h"
+#include "table/attached.h"
+#include "table/holders.h"
+
+/* What the dispatch says of a step, but for the ids of events */
+typedef struct TckptDispatched
+{
+	pg_uuid_t	step;
+	bool		has_row;		/* false: it is only held, see below */
+	bool		has_event;		/* false: it is only paused or cancelled */
+	TckptDirective directive;
+	bool		parked;
+	char	   *worker;			/* NULL: unclaimed */
+	TimestampTz available_at;
+	int64		lease;			/* in microseconds */
+	TimestampTz lease_until;
+	int32		deliveries;
+	bool		met;			/* a row of the step was found */
+	const TckptHolder *holder;	/* that has locked or made the row; or NULL */
+} TckptDispatched;
+
+/*
+ * A step.  One that the table does not have, as far as the caller can tell,
+ * has but "step" and "dispatched".  What is pointed to is good until the next.
+ */
+typedef struct TckptSurveyed
+{
+	pg_uuid_t	step;
+	bool		found;
+	bool		processed;		/* then it is not read any further */
+	bool		in_process;
+	Jsonb	   *checkpoint;		/* NULL: none */
+	bool		has_task;
+	pg_uuid_t	task;
+	char	   *step_name;		/* NULL: none that may be read */
+	char	   *task_name;
+	bool		has_inputs;
+	Datum		inputs;			/* as stored */
+	const TckptDispatched *dispatched;	/* NULL: it is not */
+	const TckptHolder *holder;	/* that keeps others from writing the step */
+} TckptSurveyed;
+
+typedef void (*TckptLook) (const TckptSurveyed *step, void *arg);
+
+/* What a survey is of */
+typedef struct TckptSurvey
+{
+	Oid			function;		/* any of the extension's */
+	const pg_uuid_t *step;		/* NULL: all */
+	bool		names;			/* and tasks and inputs */
+	bool		in_process;
+	bool		holders;
+	TckptLook	look;			/* may raise, but not look at the table */
+	void	   *arg;
+} TckptSurvey;
+
+extern bool tckpt_survey_may_read(const TckptSteps *steps);
+extern void tckpt_survey(TckptSteps *steps, const TckptSurvey *survey);
+extern bool tckpt_survey_total(const TckptSurveyed *step, int64 *total);
+
+#endif							/* TCKPT_SURVEY_H */

@@ -1,0 +1,487 @@
+/*-------------------------------------------------------------------------
+ *
+ * unguarded.c
+ *	  Whether the table that is in use is the one that is guarded.
+ *
+ * A table that is replaced by a copy, or by a partitioned table that it becomes
+ * a part of, takes its guard with it, and the one that workers and orchestrator
+ * then write to has none.  Nothing fails: so it has to be looked for.  Only
+ * catalogs are read, so that everybody can be told; what was stored is not.
+ *
+ * Of others' tables only those count whose owner could attach them unasked, and
+ * copies that the attached one's owner has made: anybody may give a table of his
+ * a name.  None but the attached one is locked or opened, so that nobody's lock
+ * keeps us waiting; so each may be gone at any time, and then is left out.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_description.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "dispatch/events.h"
+#include "table/registration.h"
+#include "table/unguarded.h"
+#include "tasker_checkpoint.h"
+
+/* Tasker's names for its table, and its key */
+#define CURRENT_SCHEMA	"tasker"
+#define CURRENT_TABLE	"workflow_steps"
+#define OLDER_TABLE		"tasker_workflow_steps"
+#define TASKER_KEY		"workflow_step_uuid"
+
+/* What tasker_checkpoint_attach() calls the column, and says of it */
+#define CHECKPOINT_COLUMN	"checkpoint"
+#define CHECKPOINT_COMMENT	"progress of a batch worker: "
+
+static List *
+append(List *list, char *detail, char *statement)
+{
+	TckptUnguarded *unguarded = palloc(sizeof(TckptUnguarded));
+
+	unguarded->detail = detail;
+	unguarded->statement = statement;
+	return lappend(list, unguarded);
+}
+
+/*
+ * The call that attaches a table, with all arguments and their types, so that
+ * nothing planted is called, or makes it ambiguous.
+ */
+static char *
+attach_call(Oid function, const char *table, const char *key)
+{
+	return psprintf("SELECT %s.tasker_checkpoint_attach(%s::pg_catalog.regclass, %s::pg_catalog.name, false);",
+					tckpt_schema_of(function), quote_literal_cstr(table),
+					quote_literal_cstr(key));
+}
+
+/*
+ * Moves the guard from the attached table to another.  What is dispatched
+ * stays so, unlike with tasker_checkpoint_detach().
+ */
+static char *
+move_call(Oid function, const TckptSteps *steps, const char *table, const char *key)
+{
+	return psprintf("DROP TRIGGER %s ON %s; %s", steps->trigger_name, steps->table,
+					attach_call(function, table, key));
+}
+
+/* The owner of the extension that a function belongs to; InvalidOid if it is gone. */
+static Oid
+extension_owner(Oid function)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			owner = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(getExtensionOfObject(ProcedureRelationId, function)));
+	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return owner;
+}
+
+static Oid
+database_owner(void)
+{
+	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+	Oid			owner = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		owner = ((Form_pg_database) GETSTRUCT(tuple))->datdba;
+		ReleaseSysCache(tuple);
+	}
+	return owner;
+}
+
+/*
+ * Whether it is a table whose owner is one whose tables CREATE EXTENSION
+ * attaches by their names, or has the attached one, too.
+ */
+static bool
+is_trusted(Oid relid, Oid function, const TckptSteps *steps)
+{
+	Oid			owner = tckpt_attachable_owner(relid);
+
+	return OidIsValid(owner) &&
+		(superuser_arg(owner) || owner == extension_owner(function) ||
+		 owner == database_owner() ||
+		 (steps != NULL && owner == tckpt_attachable_owner(steps->trigger.relid)));
+}
+
+/* Tasker's tables, as far as there are any. */
+static List *
+taskers_tables(Oid function, const TckptSteps *steps)
+{
+	Oid			namespaces[] = {
+		get_namespace_oid(CURRENT_SCHEMA, true), get_func_namespace(function)
+	};
+	const char *names[] = {CURRENT_TABLE, OLDER_TABLE};
+	List	   *result = NIL;
+
+	for (int i = 0; i < (int) lengthof(names); i++)
+	{
+		Oid			relid = OidIsValid(namespaces[i]) ?
+			get_relname_relid(names[i], namespaces[i]) : InvalidOid;
+
+		if (OidIsValid(relid) && !get_rel_relispartition(relid) &&
+			is_trusted(relid, function, steps) &&
+			tckpt_column_of_type(relid, TASKER_KEY, UUIDOID) != InvalidAttrNumber)
+			result = lappend_oid(result, relid);
+	}
+	return result;
+}
+
+/* Whether a comment is what attach says of the column; no more of it is read. */
+static bool
+is_our_comment(Datum comment)
+{
+	const int	length = strlen(CHECKPOINT_COMMENT);
+	text	   *start = DatumGetTextPSlice(comment, 0, length);
+
+	return (int) VARSIZE_ANY_EXHDR(start) == length &&
+		memcmp(VARDATA_ANY(start), CHECKPOINT_COMMENT, length) == 0;
+}
+
+/* Tables that the comment on a column of theirs tells to have been attached. */
+static List *
+commented_tables(Oid function)
+{
+	Relation	rel = table_open(DescriptionRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	List	   *result = NIL;
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_description form = (Form_pg_description) GETSTRUCT(tuple);
+		bool		isnull;
+		Datum		comment;
+
+		CHECK_FOR_INTERRUPTS();
+		if (form->classoid != RelationRelationId || form->objsubid == 0 ||
+			get_atttype(form->objoid, form->objsubid) != JSONBOID ||
+			get_rel_relispartition(form->objoid) ||
+			!is_trusted(form->objoid, function, NULL))
+			continue;
+		comment = heap_getattr(tuple, Anum_pg_description_description,
+							   RelationGetDescr(rel), &isnull);
+		if (!isnull && is_our_comment(comment))
+			result = list_append_unique_oid(result, form->objoid);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/* The column of a table's primary key, if it is a single one; else InvalidAttrNumber. */
+static AttrNumber
+primary_key(Oid relid)
+{
+	Relation	rel = table_open(IndexRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	AttrNumber	column = InvalidAttrNumber;
+
+	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(rel, IndexIndrelidIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+
+		if (form->indisprimary && form->indnkeyatts == 1)
+			column = form->indkey.values[0];
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return column;
+}
+
+/* A table's key: Tasker's, or the column of its primary key; NULL if neither. */
+static char *
+key_of(Oid relid)
+{
+	AttrNumber	column;
+
+	if (tckpt_column_of_type(relid, TASKER_KEY, UUIDOID) != InvalidAttrNumber)
+		return TASKER_KEY;
+	column = primary_key(relid);
+	if (column == InvalidAttrNumber || get_atttype(relid, column) != UUIDOID)
+		return NULL;
+	return get_attname(relid, column, true);
+}
+
+/* Whether there is a step in the dispatch table. */
+static bool
+has_events(Oid function)
+{
+	Relation	rel = tckpt_event_table(function, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false,
+										  GetActiveSnapshot(), 0, NULL);
+	bool		found = false;
+	HeapTuple	tuple;
+
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = !heap_attisnull(tuple, 1, RelationGetDescr(rel));
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	return found;
+}
+
+/* Nothing is attached, though there is what to attach. */
+static List *
+find_unattached(Oid function)
+{
+	List	   *tables = list_concat_unique_oid(taskers_tables(function, NULL),
+											   commented_tables(function));
+	List	   *result = NIL;
+	ListCell   *cell;
+
+	foreach(cell, tables)
+	{
+		char	   *table = tckpt_table_name(lfirst_oid(cell));
+		char	   *key = key_of(lfirst_oid(cell));
+
+		if (table == NULL)
+			continue;
+		result = append(result,
+						psprintf("No steps table is attached, and there is table %s: what is stored in it has no history and no limits, and workers are refused.",
+								 table),
+						key == NULL ? NULL : attach_call(function, table, key));
+	}
+	if (result == NIL && has_events(function))
+		result = append(result,
+						pstrdup("No steps table is attached, and there are steps that are dispatched: workers are refused. Call tasker_checkpoint_attach() with their table, or DROP EXTENSION if it is not needed any more."),
+						NULL);
+	return result;
+}
+
+/* Looks at a guard of the table itself, or of a partition. */
+static List *
+check_trigger(List *result, const char *table, Form_pg_trigger guard)
+{
+	if (guard->tgenabled == TRIGGER_FIRES_ON_ORIGIN ||
+		guard->tgenabled == TRIGGER_FIRES_ALWAYS)
+		return result;
+	return append(result,
+				  psprintf("The guard trigger of table %s %s: checkpoints are stored in it without history and limits.",
+						   table, guard->tgenabled == TRIGGER_DISABLED ?
+						   "is disabled" : "is enabled for replicas only"),
+				  psprintf("ALTER TABLE %s ENABLE TRIGGER %s;", table,
+						   quote_identifier(NameStr(guard->tgname))));
+}
+
+/* Looks at all that a table of the tree has; "guarded" says whether it has one. */
+static List *
+check_triggers(List *result, Oid relid, const char *table, Oid guard, bool *guarded)
+{
+	Relation	rel = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	*guarded = false;
+	ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(rel, TriggerRelidNameIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+
+		if (form->tgfoid != guard)
+			continue;
+		*guarded = true;
+		result = check_trigger(result, table, form);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/*
+ * The attached table, its partitions and what inherits from it: each has a
+ * guard that fires.
+ */
+static List *
+check_tree(List *result, Oid function, const TckptSteps *steps)
+{
+	Oid			guard = tckpt_guard_of(function);
+	List	   *tree = find_all_inheritors(steps->trigger.relid, NoLock, NULL);
+	ListCell   *cell;
+
+	foreach(cell, tree)
+	{
+		char	   *table = tckpt_table_name(lfirst_oid(cell));
+		bool		guarded;
+
+		if (table == NULL)
+			continue;
+		result = check_triggers(result, lfirst_oid(cell), table, guard, &guarded);
+		if (!guarded)
+			result = append(result,
+							psprintf("Table %s inherits from %s, and has no guard: checkpoints are stored in it without history and limits. Inheritance does not carry the guard on; make it a partition, or keep its rows elsewhere.",
+									 table, steps->table),
+							psprintf("ALTER TABLE %s NO INHERIT %s;",
+									 table, steps->table));
+	}
+	return result;
+}
+
+/* A table that the attached one has become a part of; InvalidOid if none. */
+static Oid
+parent_of(Oid relid)
+{
+	Relation	rel = table_open(InheritsRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			parent = InvalidOid;
+
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(rel, InheritsRelidSeqnoIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		parent = ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return parent;
+}
+
+/*
+ * Whether a name may be what a table was called before a copy took its place:
+ * tools and people put something before or after it.
+ */
+static bool
+is_part_of_name(const char *name, const char *whole)
+{
+	return strlen(name) < strlen(whole) && strstr(whole, name) != NULL;
+}
+
+/*
+ * Tables of the attached one's owner that stand beside it under what may have
+ * been its name, and have its key and its checkpoint.  A stranger's is none:
+ * whoever may create tables there could have the guard moved to his.
+ */
+static List *
+copies_of(const TckptSteps *steps)
+{
+	Oid			attached = steps->trigger.relid;
+	Oid			owner = tckpt_attachable_owner(attached);
+	Oid			namespace = get_rel_namespace(attached);
+	char	   *name = get_rel_name(attached);
+	char	   *key = get_attname(attached, steps->trigger.key, false);
+	char	   *checkpoint = get_attname(attached, steps->trigger.checkpoint, false);
+	Relation	rel = table_open(RelationRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	List	   *result = NIL;
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
+
+		if (form->relnamespace == namespace && form->oid != attached &&
+			is_part_of_name(NameStr(form->relname), name) &&
+			!form->relispartition && tckpt_attachable_owner(form->oid) == owner &&
+			tckpt_column_of_type(form->oid, key, UUIDOID) != InvalidAttrNumber &&
+			tckpt_column_of_type(form->oid, checkpoint, JSONBOID) != InvalidAttrNumber)
+			result = lappend_oid(result, form->oid);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
+/*
+ * The outermost table that the attached one is a part of, as far as they are of
+ * owners who are trusted; itself if it is of none.
+ */
+static Oid
+root_of(Oid function, const TckptSteps *steps)
+{
+	Oid			root = steps->trigger.relid;
+	Oid			result = root;
+
+	while (OidIsValid(root = parent_of(root)) && is_trusted(root, function, steps))
+		result = root;
+	return result;
+}
+
+/* Another table is in use, or seems to be. */
+static List *
+check_others(List *result, Oid function, const TckptSteps *steps)
+{
+	char	   *key = get_attname(steps->trigger.relid, steps->trigger.key, false);
+	Oid			root = root_of(function, steps);
+	char	   *table = tckpt_table_name(root);
+	List	   *others;
+	ListCell   *cell;
+
+	if (root != steps->trigger.relid && table != NULL)
+		return append(result,
+					  psprintf("The attached table %s is a part of table %s, which has no guard: what is stored in its other parts has no history and no limits, and their steps are not found. The statement moves the guard.",
+							   steps->table, table),
+					  move_call(function, steps, table, key));
+
+	others = taskers_tables(function, steps);
+	if (list_member_oid(others, steps->trigger.relid))
+		return result;
+	others = list_concat_unique_oid(others, copies_of(steps));
+	foreach(cell, others)
+	{
+		char	   *other_key = key_of(lfirst_oid(cell));
+
+		table = tckpt_table_name(lfirst_oid(cell));
+		if (table != NULL)
+			result = append(result,
+							psprintf("The attached table is %s, and there is table %s, which has no guard: if that one is in use, what is stored in it has no history and no limits, and functions look at the wrong table. The statement moves the guard; dispatched steps stay so.",
+									 steps->table, table),
+							move_call(function, steps, table,
+									  other_key != NULL ? other_key : key));
+	}
+	return result;
+}
+
+/*
+ * What is not guarded, as TckptUnguarded, each a reason to act at once; "steps"
+ * is NULL if no table is attached.
+ */
+List *
+tckpt_unguarded(Oid function, const TckptSteps *steps)
+{
+	if (steps == NULL)
+		return find_unattached(function);
+	return check_others(check_tree(NIL, function, steps), function, steps);
+}
