@@ -1,19 +1,8 @@
 -- Only the step's current event_id lets a worker write: TC002, or false, for every other
-\set SHOW_CONTEXT never
-\pset null '(null)'
-\set s1 00000000-0000-0000-0000-000000000001
-\set s2 00000000-0000-0000-0000-000000000002
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set steps :abs_srcdir '/sql/include/steps.sql'
+\i :steps
 \set unknown ffffffff-ffff-4fff-bfff-ffffffffffff
-SET client_min_messages = error;
-CREATE EXTENSION tasker_checkpoint;
-CREATE TABLE steps (workflow_step_uuid uuid PRIMARY KEY, processed boolean, updated_at timestamp(6));
-SELECT tasker_checkpoint_attach('steps');
-INSERT INTO steps VALUES (:'s1'), (:'s2');
-CREATE ROLE regress_tckpt_worker;
-GRANT SELECT, UPDATE (checkpoint, updated_at) ON steps TO regress_tckpt_worker;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO regress_tckpt_worker;
-CREATE PROCEDURE lapse() LANGUAGE sql SECURITY DEFINER AS
-'UPDATE tasker_checkpoint_events SET lease_until = ''2000-01-01'', available_at = ''2000-01-01'' WHERE worker IS NOT NULL';
 -- everything about steps and events, to see that a refusal changes nothing of it
 CREATE FUNCTION everything() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$
 	SELECT md5(concat((SELECT string_agg(s::text, '|' ORDER BY s) FROM steps s), (SELECT string_agg(e::text, '|' ORDER BY e) FROM tasker_checkpoint_events e)))
@@ -41,7 +30,6 @@ BEGIN
 	RETURN NEXT;
 END
 $$;
-RESET client_min_messages;
 SET ROLE regress_tckpt_worker;
 
 -- a step that was never dispatched has no event at all
@@ -164,8 +152,4 @@ SELECT tasker_checkpoint_heartbeat(:'claimed'), tasker_checkpoint_complete(:'cla
 
 RESET ROLE;
 DROP FUNCTION attempts, everything;
-DROP PROCEDURE lapse;
-DROP EXTENSION tasker_checkpoint;
-DROP TABLE steps;
-DROP OWNED BY regress_tckpt_worker;
-DROP ROLE regress_tckpt_worker;
+\i :drop_steps

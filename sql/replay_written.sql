@@ -1,19 +1,9 @@
 -- A call repeated in a transaction that has written before it raises TC003: the first attempt's rows are there
-\set SHOW_CONTEXT never
-\pset null '(null)'
-\set s1 00000000-0000-0000-0000-000000000001
-\set s2 00000000-0000-0000-0000-000000000002
-SET client_min_messages = error;
-CREATE EXTENSION tasker_checkpoint;
-CREATE TABLE steps (workflow_step_uuid uuid PRIMARY KEY, processed boolean, updated_at timestamptz);
-SELECT tasker_checkpoint_attach('steps');
-INSERT INTO steps VALUES (:'s1'), (:'s2');
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set steps :abs_srcdir '/sql/include/steps.sql'
+\i :steps
 CREATE TABLE work (item int);
-CREATE ROLE regress_tckpt_worker;
-GRANT SELECT, UPDATE (checkpoint, updated_at) ON steps TO regress_tckpt_worker;
 GRANT SELECT, INSERT, UPDATE ON work TO regress_tckpt_worker;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO regress_tckpt_worker;
-RESET client_min_messages;
 SET ROLE regress_tckpt_worker;
 CREATE TEMP TABLE scratch (n int);
 SELECT count(tasker_checkpoint_dispatch(workflow_step_uuid)) FROM steps;
@@ -165,6 +155,5 @@ SELECT sequence FROM tasker_checkpoint_save(:'s1', '60', 70, NULL, :'e4');
 UPDATE steps SET checkpoint = jsonb_set(checkpoint, '{history}', '[]') WHERE workflow_step_uuid = :'s1';
 SELECT sequence, replayed FROM tasker_checkpoint_save(:'s1', '60', 70, NULL, :'e4');
 
-DROP EXTENSION tasker_checkpoint;
-DROP TABLE steps, work, scratch;
-DROP ROLE regress_tckpt_worker;
+DROP TABLE work, scratch;
+\i :drop_steps

@@ -150,6 +150,20 @@ pairs()
 	done
 }
 
+# A test's file name begins with a subject that CONTRIBUTING.md lists, and the file
+# with a line that says what is tested.
+subjects()
+{
+	# shellcheck disable=SC2016	# no expansion: Markdown's backquotes
+	known=$(sed -n 's/^| `\([a-z]*\)` |.*/\1/p' CONTRIBUTING.md)
+	files '^(sql/[^/]*\.sql|test/(isolation/specs|pgtap|server/t)/[^/]*)$' | while read -r file; do
+		subject=${file##*/}
+		subject=${subject%%[-_.]*}
+		echo "$known" | grep -qx "$subject" || echo "$file: CONTRIBUTING.md has no subject \"$subject\""
+		head -n 1 "$file" | grep -qE '^(--|#) [^!]' || echo "$file: the first line does not say what is tested"
+	done
+}
+
 sleeps()
 {
 	files '^(sql|test)/' | grep -v '\.sh$' | lines 'pg_sleep|\<(u?sleep|time\.sleep) *\('
@@ -252,6 +266,7 @@ check "C has no // comments" cxx_comments
 check "C files have 800 lines at most" long_files
 check "sql/ and expected/ are pairs" pairs sql sql expected
 check "isolation specs and expected are pairs" pairs test/isolation/specs spec test/isolation/expected
+check "tests are named by what they test" subjects
 check "tests don't sleep" sleeps
 check "every ereport has an errcode" error_codes
 check "the install script pins the search_path" install_script

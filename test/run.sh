@@ -210,8 +210,8 @@ outside()
 	installcheck="make -s -C $folder -f ../sources/Makefile VPATH=../sources"
 	# shellcheck disable=SC2086	# words without blanks
 	if tc_run "$tc_work/outside.out" $installcheck && tc_run "$tc_work/outside.out" $installcheck install; then
-		pg_regress_suite outside "$folder/regression.diffs" ISOLATION= REGRESS="${*:-read save}"
-		pg_regress_suite outside "$folder/output_iso/regression.diffs" REGRESS= ISOLATION="savepoints yield-and-clear"
+		pg_regress_suite outside "$folder/regression.diffs" ISOLATION= REGRESS="${*:-read claim_lease}"
+		pg_regress_suite outside "$folder/output_iso/regression.diffs" REGRESS= ISOLATION="yield-savepoints yield-and-clear"
 	else
 		cat "$tc_work/outside.out"
 		tally outside 0 1 "could not build"

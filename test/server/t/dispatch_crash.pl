@@ -1,4 +1,3 @@
-
 # A yield or save that was committed, but whose reply was lost, is made again
 # with the same event: one history entry, one event. Events, claims and
 # directives outlive a crash; a prepared transaction carries its event.

@@ -1,4 +1,3 @@
-
 # A dump carries dispatched steps over, in every format, and a restore goes on
 # with them: who holds an event may write under it, what is offered is claimed,
 # what is paused is not, and a lost reply is still answered.

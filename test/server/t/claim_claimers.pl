@@ -1,4 +1,3 @@
-
 # 16 claimers on 10,000 events: each is delivered once, none is lost, the oldest
 # come first. What they do to the table of events is undone by VACUUM, and a
 # heartbeat or a save leaves nothing behind at all.

@@ -1,29 +1,11 @@
 -- heartbeat keeps a claim, complete ends a dispatch, release hands a step back
-\set SHOW_CONTEXT never
-\pset null '(null)'
-\set s1 00000000-0000-0000-0000-000000000001
-\set s2 00000000-0000-0000-0000-000000000002
-\set missing ffffffff-ffff-ffff-ffff-ffffffffffff
-SET client_min_messages = error;
-CREATE EXTENSION tasker_checkpoint;
-CREATE TABLE steps (workflow_step_uuid uuid PRIMARY KEY, in_process boolean, processed boolean, results jsonb, updated_at timestamp(6));
-SELECT tasker_checkpoint_attach('steps');
-INSERT INTO steps VALUES (:'s1'), (:'s2');
-CREATE ROLE regress_tckpt_worker;
-GRANT SELECT, UPDATE (checkpoint, updated_at) ON steps TO regress_tckpt_worker;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO regress_tckpt_worker;
-CREATE VIEW events AS
-SELECT right(step_uuid::text, 1) AS step, event_id IS NOT NULL AS event, directive, worker, lease_until > clock_timestamp() AS live,
-	available_at <= clock_timestamp() AS available, deliveries, parked, sequence
-FROM tasker_checkpoint_events ORDER BY step_uuid;
-CREATE PROCEDURE lapse() LANGUAGE sql SECURITY DEFINER AS
-'UPDATE tasker_checkpoint_events SET lease_until = ''2000-01-01'', available_at = ''2000-01-01'' WHERE worker IS NOT NULL';
-GRANT SELECT ON events TO regress_tckpt_worker;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set steps :abs_srcdir '/sql/include/steps.sql'
+\i :steps
 -- what is left of the lease, in minutes, rounded
 CREATE VIEW leases AS SELECT right(step_uuid::text, 1) AS step, lease, round(extract(epoch FROM lease_until - clock_timestamp()) / 60) AS minutes
 FROM tasker_checkpoint_events ORDER BY step_uuid;
 GRANT SELECT ON leases TO regress_tckpt_worker;
-RESET client_min_messages;
 SET ROLE regress_tckpt_worker;
 
 -- heartbeat: to now and the lease last given
@@ -173,9 +155,4 @@ SELECT tasker_checkpoint_heartbeat(:'other'), tasker_checkpoint_complete(:'other
 
 RESET ROLE;
 DROP VIEW leases;
-DROP VIEW events;
-DROP PROCEDURE lapse;
-DROP EXTENSION tasker_checkpoint;
-DROP TABLE steps;
-DROP OWNED BY regress_tckpt_worker;
-DROP ROLE regress_tckpt_worker;
+\i :drop_steps

@@ -1,22 +1,8 @@
 -- With require_claim every checkpoint needs an event_id, but for those an operator writes
-\set SHOW_CONTEXT never
-\pset null '(null)'
-\set s1 00000000-0000-0000-0000-000000000001
-\set s2 00000000-0000-0000-0000-000000000002
-\set missing ffffffff-ffff-ffff-ffff-ffffffffffff
-SET client_min_messages = error;
-CREATE EXTENSION tasker_checkpoint;
-CREATE TABLE steps (workflow_step_uuid uuid PRIMARY KEY, in_process boolean, processed boolean, results jsonb, updated_at timestamp(6));
-SELECT tasker_checkpoint_attach('steps');
-INSERT INTO steps VALUES (:'s1'), (:'s2');
-CREATE ROLE regress_tckpt_worker;
-GRANT SELECT, UPDATE (checkpoint, updated_at) ON steps TO regress_tckpt_worker;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO regress_tckpt_worker;
-CREATE ROLE regress_tckpt_operator;
-GRANT SELECT, UPDATE ON steps TO regress_tckpt_operator;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO regress_tckpt_operator;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set steps :abs_srcdir '/sql/include/steps.sql'
+\i :steps
 SET tasker_checkpoint.require_claim = on;
-RESET client_min_messages;
 SET ROLE regress_tckpt_worker;
 
 -- the operator decides, the worker does not
@@ -89,8 +75,4 @@ SELECT sequence FROM tasker_checkpoint_yield(:'s2', '1', 1);
 UPDATE steps SET checkpoint = '{"cursor": 5, "items_processed": 5}' WHERE workflow_step_uuid = :'s2';
 SELECT sequence FROM tasker_checkpoint_load(:'s2');
 
-RESET ROLE;
-DROP EXTENSION tasker_checkpoint;
-DROP TABLE steps;
-DROP OWNED BY regress_tckpt_worker, regress_tckpt_operator;
-DROP ROLE regress_tckpt_worker, regress_tckpt_operator;
+\i :drop_steps
