@@ -37,6 +37,7 @@ OBJS = \
 	src/errors.o \
 	src/guc.o \
 	src/init.o \
+	src/invalidation.o \
 	src/rows/relation.o \
 	src/rows/write.o \
 	src/table/attached.o \

@@ -40,20 +40,22 @@ static const Oid column_types[TCKPT_CHUNK_NCOLUMNS] = {
 };
 
 static const TckptOwnTable archive_table = {
-	"tasker_checkpoint_archive", TCKPT_CHUNK_NCOLUMNS, column_types
+	"tasker_checkpoint_archive", TCKPT_CHUNK_NCOLUMNS, column_types, &(TckptOwnLookup) {0}
 };
 
 static const TckptOwnIndex key_index = {
 	.definition = "(step_uuid, generation, first_sequence)",
 	.unique = true,
 	.nkeys = 3,
-	.keys = {TCKPT_CHUNK_ATTNO(TCKPT_CHUNK_STEP), TCKPT_CHUNK_ATTNO(TCKPT_CHUNK_GENERATION), TCKPT_CHUNK_ATTNO(TCKPT_CHUNK_FIRST_SEQUENCE)}
+	.keys = {TCKPT_CHUNK_ATTNO(TCKPT_CHUNK_STEP), TCKPT_CHUNK_ATTNO(TCKPT_CHUNK_GENERATION), TCKPT_CHUNK_ATTNO(TCKPT_CHUNK_FIRST_SEQUENCE)},
+	.last = &(TckptOwnLookup) {0}
 };
 
 static const TckptOwnIndex age_index = {
 	.definition = "(archived_at)",
 	.nkeys = 1,
-	.keys = {TCKPT_CHUNK_ATTNO(TCKPT_CHUNK_ARCHIVED_AT)}
+	.keys = {TCKPT_CHUNK_ATTNO(TCKPT_CHUNK_ARCHIVED_AT)},
+	.last = &(TckptOwnLookup) {0}
 };
 
 /* Opens the table. */

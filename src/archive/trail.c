@@ -23,7 +23,8 @@ static const TckptOwnIndex trail_index = {
 	.definition = "(step_uuid, generation, first_sequence)",
 	.ordered = true,
 	.nkeys = 3,
-	.keys = {TCKPT_CHUNK_ATTNO(TCKPT_CHUNK_STEP), TCKPT_CHUNK_ATTNO(TCKPT_CHUNK_GENERATION), TCKPT_CHUNK_ATTNO(TCKPT_CHUNK_FIRST_SEQUENCE)}
+	.keys = {TCKPT_CHUNK_ATTNO(TCKPT_CHUNK_STEP), TCKPT_CHUNK_ATTNO(TCKPT_CHUNK_GENERATION), TCKPT_CHUNK_ATTNO(TCKPT_CHUNK_FIRST_SEQUENCE)},
+	.last = &(TckptOwnLookup) {0}
 };
 
 /*

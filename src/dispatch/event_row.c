@@ -55,7 +55,7 @@ static const Oid column_types[NCOLUMNS] = {
 };
 
 static const TckptOwnTable events_table = {
-	"tasker_checkpoint_events", NCOLUMNS, column_types
+	"tasker_checkpoint_events", NCOLUMNS, column_types, &(TckptOwnLookup) {0}
 };
 
 static Expr *
@@ -94,12 +94,14 @@ const TckptOwnIndex tckpt_event_lookups[] = {
 	[TCKPT_BY_STEP] = {
 		.definition = "(step_uuid)",
 		.nkeys = 1,
-		.keys = {TCKPT_EVENT_ATTNO(TCKPT_EVENT_STEP)}
+		.keys = {TCKPT_EVENT_ATTNO(TCKPT_EVENT_STEP)},
+		.last = &(TckptOwnLookup) {0}
 	},
 	[TCKPT_BY_EVENT] = {
 		.definition = "(event_id)",
 		.nkeys = 1,
-		.keys = {TCKPT_EVENT_ATTNO(TCKPT_EVENT_EVENT_ID)}
+		.keys = {TCKPT_EVENT_ATTNO(TCKPT_EVENT_EVENT_ID)},
+		.last = &(TckptOwnLookup) {0}
 	}
 };
 
@@ -108,7 +110,8 @@ const TckptOwnIndex tckpt_event_step_key = {
 	.definition = "(step_uuid)",
 	.unique = true,
 	.nkeys = 1,
-	.keys = {TCKPT_EVENT_ATTNO(TCKPT_EVENT_STEP)}
+	.keys = {TCKPT_EVENT_ATTNO(TCKPT_EVENT_STEP)},
+	.last = &(TckptOwnLookup) {0}
 };
 
 /* Who claims needs the oldest first, however many there are. */
@@ -117,7 +120,8 @@ const TckptOwnIndex tckpt_event_claimable = {
 	.ordered = true,
 	.nkeys = 1,
 	.keys = {TCKPT_EVENT_ATTNO(TCKPT_EVENT_AVAILABLE_AT)},
-	.condition = claimable_condition
+	.condition = claimable_condition,
+	.last = &(TckptOwnLookup) {0}
 };
 
 /* Opens the table, whose first column is the step. */

@@ -89,20 +89,35 @@ tckpt_value_of_int64(int64 value)
 	return (TckptValue) {JENTRY_ISNUMERIC, VARSIZE(num), (const char *) num};
 }
 
+/* Writes the last "n" digits of a number and what comes after it. */
+static char *
+put_digits(char *p, int n, int number, char next)
+{
+	for (int i = n - 1; i >= 0; i--, number /= 10)
+		p[i] = '0' + number % 10;
+	p[n] = next;
+	return p + n + 1;
+}
+
 /* A time as RFC 3339 has it: UTC, six decimals, Z. */
 TckptValue
 tckpt_value_of_timestamp(TimestampTz value)
 {
-	char	   *buf = palloc(TIMESTAMP_LEN + 1);
+	char	   *buf = palloc(TIMESTAMP_LEN);
+	char	   *p;
 	struct pg_tm tm;
 	fsec_t		fsec;
 
 	if (timestamp2tm(value, NULL, &tm, &fsec, NULL, NULL) != 0)
 		elog(ERROR, "timestamp out of range");
 
-	snprintf(buf, TIMESTAMP_LEN + 1, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ",
-			 tm.tm_year, tm.tm_mon, tm.tm_mday,
-			 tm.tm_hour, tm.tm_min, tm.tm_sec, (int) fsec);
+	p = put_digits(buf, 4, tm.tm_year, '-');
+	p = put_digits(p, 2, tm.tm_mon, '-');
+	p = put_digits(p, 2, tm.tm_mday, 'T');
+	p = put_digits(p, 2, tm.tm_hour, ':');
+	p = put_digits(p, 2, tm.tm_min, ':');
+	p = put_digits(p, 2, tm.tm_sec, '.');
+	(void) put_digits(p, 6, (int) fsec, 'Z');
 
 	return (TckptValue) {JENTRY_ISSTRING, TIMESTAMP_LEN, buf};
 }

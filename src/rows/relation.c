@@ -24,6 +24,7 @@
 #include "utils/rel.h"
 #include "utils/typcache.h"
 
+#include "invalidation.h"
 #include "rows/relation.h"
 #include "tasker_checkpoint.h"
 
@@ -44,11 +45,32 @@ is_as_created(Relation rel, const TckptOwnTable *table)
 	return true;
 }
 
+/* Whether what was looked up before is still so. */
+static bool
+is_known(const TckptOwnLookup *last, Oid by)
+{
+	return last->at == tckpt_changes() && last->by == by;
+}
+
+/*
+ * Remembers what was looked up since "seen"; if anything has changed meanwhile, it
+ * is looked up again the next time.
+ */
+static void
+remember(TckptOwnLookup *last, uint64 seen, Oid by, Oid found)
+{
+	last->at = seen;
+	last->by = by;
+	last->found = found;
+}
+
 /* Opens a table.  Raises 42P01, or 55000 if it is not as it was created. */
 Relation
 tckpt_own_open(Oid function, const TckptOwnTable *table, LOCKMODE lockmode)
 {
-	Oid			relid = get_relname_relid(table->name, get_func_namespace(function));
+	uint64		seen = tckpt_changes();
+	Oid			relid = is_known(table->last, function) ? table->last->found :
+		get_relname_relid(table->name, get_func_namespace(function));
 	Relation	rel = NULL;
 
 	if (OidIsValid(relid))
@@ -58,12 +80,15 @@ tckpt_own_open(Oid function, const TckptOwnTable *table, LOCKMODE lockmode)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s\" does not exist", table->name),
 				 errhint("Create the extension again.")));
+	if (is_known(table->last, function))
+		return rel;
 	if (!is_as_created(rel, table))
 		ereport(ERROR,
 				(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" must have the columns it was created with",
 						table->name),
 				 errhint("Create the extension again.")));
+	remember(table->last, seen, function, relid);
 	return rel;
 }
 
@@ -135,10 +160,15 @@ is_usable(Relation rel, Relation index, const TckptOwnIndex *wanted)
 Oid
 tckpt_own_find_index(Relation rel, const TckptOwnIndex *wanted)
 {
-	List	   *indexes = RelationGetIndexList(rel);
+	uint64		seen = tckpt_changes();
+	List	   *indexes;
 	Oid			found = InvalidOid;
 	ListCell   *cell;
 
+	if (is_known(wanted->last, RelationGetRelid(rel)))
+		return wanted->last->found;
+
+	indexes = RelationGetIndexList(rel);
 	foreach(cell, indexes)
 	{
 		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
@@ -150,6 +180,7 @@ tckpt_own_find_index(Relation rel, const TckptOwnIndex *wanted)
 			break;
 	}
 	list_free(indexes);
+	remember(wanted->last, seen, RelationGetRelid(rel), found);
 	return found;
 }
 

@@ -15,12 +15,21 @@
 
 #define TCKPT_OWN_MAX_KEYS	4
 
+/* What was looked up last; see tckpt_changes() */
+typedef struct TckptOwnLookup
+{
+	uint64		at;
+	Oid			by;				/* a function of ours; for an index its table */
+	Oid			found;
+} TckptOwnLookup;
+
 /* A table as it was created: the C goes by its columns' positions */
 typedef struct TckptOwnTable
 {
 	const char *name;
 	int			ncolumns;
 	const Oid  *types;
+	TckptOwnLookup *last;
 } TckptOwnTable;
 
 /* What an index must be, whatever its name, to find rows by */
@@ -34,6 +43,7 @@ typedef struct TckptOwnIndex
 	List	   *(*condition) (Relation rel);	/* what holds of all rows that are
 												 * looked for; NULL: nothing is
 												 * known */
+	TckptOwnLookup *last;
 } TckptOwnIndex;
 
 extern Relation tckpt_own_open(Oid function, const TckptOwnTable *table,

@@ -24,11 +24,11 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
+#include "invalidation.h"
 #include "table/attached.h"
 #include "tasker_checkpoint.h"
 
@@ -39,8 +39,7 @@
  */
 static TckptSteps *current = NULL;
 static bool known = false;
-static uint64 changes = 1;
-static uint64 confirmed_at = 0; /* what "changes" was when it was looked up */
+static uint64 confirmed_at = 0; /* tckpt_changes() when it was looked up */
 static bool distrusted = false; /* to be replaced, even if all is as it was */
 
 /*
@@ -50,20 +49,11 @@ static bool distrusted = false; /* to be replaced, even if all is as it was */
 static TckptSteps *retired = NULL;
 
 static void
-relcache_callback(Datum arg, Oid relid)
+invalidated(Oid relid)
 {
-	changes++;
 	if (current == NULL || relid == InvalidOid ||
 		relid == current->trigger.relid)
 		known = false;
-}
-
-/* A schema was renamed; its tables hear nothing of it. */
-static void
-syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
-{
-	changes++;
-	known = false;
 }
 
 static void
@@ -94,11 +84,10 @@ void
 tckpt_attached_init(void)
 {
 	RegisterXactCallback(xact_callback, NULL);
-	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_callback, (Datum) 0);
+	tckpt_invalidation_init(invalidated);
 }
 
-/* Which tables the guard has been asked about; good while "changes" stays */
+/* Which tables the guard has been asked about; good while tckpt_changes() stays */
 typedef struct Coverage
 {
 	Oid			relid;			/* the key */
@@ -224,7 +213,7 @@ same_steps(const TckptSteps *a, const TckptSteps *b)
 static bool
 refresh_current(const TckptTrigger *trigger)
 {
-	uint64		seen = changes;
+	uint64		seen = tckpt_changes();
 	TckptSteps *steps;
 
 	if (known && current->trigger.oid == trigger->oid)
@@ -247,7 +236,7 @@ refresh_current(const TckptTrigger *trigger)
 		current = steps;
 		distrusted = false;
 	}
-	known = changes == seen;
+	known = tckpt_changes() == seen;
 	return true;
 }
 
@@ -297,7 +286,7 @@ tckpt_attached_open(Oid function, LOCKMODE lockmode)
 	for (;;)
 	{
 		TckptTrigger trigger;
-		uint64		seen = changes;
+		uint64		seen = tckpt_changes();
 		bool		contested = false;
 
 		CHECK_FOR_INTERRUPTS();
@@ -317,9 +306,9 @@ tckpt_attached_open(Oid function, LOCKMODE lockmode)
 		 * are discarded for a test.
 		 */
 		LockRelationOid(trigger.relid, lockmode);
-		if (changes == seen || is_still_attached(function, &trigger, &contested))
+		if (tckpt_changes() == seen || is_still_attached(function, &trigger, &contested))
 		{
-			seen = changes;
+			seen = tckpt_changes();
 			if (refresh_current(&trigger))
 			{
 				if (!contested)
@@ -362,7 +351,7 @@ tckpt_attached_covers(Oid guard, Relation rel, const Trigger *trigger)
 	static Oid	covered_guard = InvalidOid;
 	Coverage   *entry;
 	Oid			relid = RelationGetRelid(rel);
-	uint64		seen = changes;
+	uint64		seen = tckpt_changes();
 	bool		contested;
 	bool		result;
 
@@ -388,7 +377,7 @@ tckpt_attached_covers(Oid guard, Relation rel, const Trigger *trigger)
 		return entry->covered;
 
 	result = find_coverage(guard, rel, trigger, &contested);
-	if (changes == seen && !contested)
+	if (tckpt_changes() == seen && !contested)
 	{
 		entry = hash_search(covered, &relid, HASH_ENTER, NULL);
 		entry->trigger = trigger->tgoid;
