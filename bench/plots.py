@@ -1,6 +1,7 @@
-"""Draws bench/results/*.svg from the samples beside them."""
+"""Draws docs/plots/ from the samples of the rows named, or of all rows."""
 
 import statistics
+import sys
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,9 @@ from matplotlib.axes import Axes  # noqa: E402
 
 from harness.results import read  # noqa: E402
 
-RESULTS = Path(__file__).resolve().parent / "results"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench/results"
+FOLDER = ROOT / "docs/plots"
 COLORS = {
     "plain UPDATE": "#8c8c8c",
     "plain SQL": "#8c8c8c",
@@ -150,8 +153,8 @@ PLOTS: dict[str, Callable[[Axes], None]] = {
 }
 
 
-def main() -> None:
-    """Draw the rows that there are samples of."""
+def main(names: list[str]) -> None:
+    """Draw the plots of these rows; a row need not have one."""
     pyplot.rcParams.update(
         {
             "svg.fonttype": "none",
@@ -164,13 +167,13 @@ def main() -> None:
         }
     )
     for row, draw in PLOTS.items():
-        if not (RESULTS / f"{row}.csv").exists():
+        if names and row not in names:
             continue
         figure, axes = pyplot.subplots(figsize=(6, 3.2), layout="constrained")
         draw(axes)
         axes.legend()
         figure.savefig(
-            RESULTS / f"{row}.svg",
+            FOLDER / f"{row}.svg",
             facecolor="white",
             metadata={"Date": None, "Creator": None},
         )
@@ -178,4 +181,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -3,8 +3,9 @@
 #
 # Measures what the extension costs: builds it, starts two private servers (one
 # with the notifier, one without), runs the rows named, or all of them, and
-# writes bench/results/: the samples as CSV, the plots as SVG, and a line for
-# each figure in summary.csv. The tables in docs/performance.md follow.
+# writes bench/results/: the samples of each as CSV, and a line for each figure
+# in summary.csv. The plots and tables of docs/performance.md follow. What is of
+# rows that were not run stays as it is. Samples are not kept in git.
 #
 # Installs what it needs by apt (as root or by sudo). test/lib.sh says what can be
 # set from outside. QUICK=1 runs everything for a moment only, to see that it runs,
@@ -55,7 +56,7 @@ tc_child=
 if [ "$status" -eq 0 ] && [ -z "${QUICK:-}" ]; then
 	mkdir -p "$tc_root/bench/results"
 	cp "$tc_tree"/bench/results/*.csv "$tc_root/bench/results"
-	/usr/bin/python3 -B "$tc_root/bench/plots.py"
+	/usr/bin/python3 -B "$tc_root/bench/plots.py" "$@"
 	/usr/bin/python3 -B "$tc_root/bench/tables.py"
 fi
 exit $status

@@ -8,6 +8,8 @@ A table stands between "<!-- figures: WHAT -->" and "<!-- end -->". WHAT is
     short               what the README quotes
     ROW                 the figures of a row
     ROW by WORD         those named "…, WORD N" or "…, N WORD", a line for each N
+
+A row that has no figures yet has no lines.
 """
 
 import re
@@ -173,8 +175,6 @@ def _figures(what: str, summary: list[Line]) -> str:
         return _interval(summary)
     row, _, word = what.partition(" by ")
     lines = [line for line in summary if line["row"] == row]
-    if not lines:
-        raise SystemExit(f"no figures of {what}")
     return _pivot(lines, word) if word else _row(lines)
 
 
