@@ -11,7 +11,6 @@
 #include "postgres.h"
 
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
 
 #include "document/figures.h"
 #include "tasker_checkpoint.h"

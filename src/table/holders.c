@@ -12,9 +12,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
-#include "access/heapam.h"
 #include "access/multixact.h"
-#include "access/relscan.h"
 #include "access/subtrans.h"
 #include "access/table.h"
 #include "access/tableam.h"
@@ -25,8 +23,6 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/procarray.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"

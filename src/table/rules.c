@@ -14,7 +14,6 @@
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 
 #include "document/readable.h"
 #include "guc.h"

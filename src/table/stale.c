@@ -12,7 +12,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "utils/timestamp.h"
 
 #include "document/history.h"
 #include "table/compose.h"

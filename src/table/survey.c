@@ -18,7 +18,6 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "lib/stringinfo.h"
@@ -33,7 +32,6 @@
 #include "utils/numeric.h"
 #include "utils/syscache.h"
 
-#include "document/document.h"
 #include "table/reader.h"
 #include "table/steps.h"
 #include "table/survey.h"
