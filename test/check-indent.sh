@@ -1,7 +1,7 @@
 #!/bin/sh
 # sh test/check-indent.sh [--fix]
 #
-# Looks whether src/ is laid out as PostgreSQL's pgindent does it, and shows what is
+# Looks whether the C is laid out as PostgreSQL's pgindent does it, and shows what is
 # not; --fix lays it out. A type of the server's that is new here goes into
 # src/typedefs.list; one of ours that is not there is told.
 #
@@ -23,6 +23,7 @@ case ${1-} in
 		;;
 esac
 typedefs=$tc_root/src/typedefs.list
+folders="$tc_root/src $tc_root/clients/c $tc_root/test/workers/c"
 
 # apt_trixie COMMAND...: apt-get with lists of its own.
 apt_trixie()
@@ -67,16 +68,17 @@ chmod 755 "$tc_work/pg_bsd_indent"
 
 status=0
 # Types of ours that the list has not
+# shellcheck disable=SC2046,SC2086	# paths without blanks
 sed -nE 's/^\}( pg_attribute_[a-z()]*)? (\w+);$/\2/p; s/^typedef (struct|enum) \w+ (\w+);$/\2/p' \
-	"$tc_root"/src/*.[ch] "$tc_root"/src/*/*.[ch] | sort -u | grep -vxF -f "$typedefs" |
+	$(find $folders -name '*.[ch]') | sort -u | grep -vxF -f "$typedefs" |
 	sed 's|^|not in src/typedefs.list: |' >"$tc_work/missing"
 [ ! -s "$tc_work/missing" ] || status=1
 cat "$tc_work/missing"
 
 # It leaves its own files where it is called.
-# shellcheck disable=SC2086	# two arguments, or none
+# shellcheck disable=SC2086	# two arguments, or none; folders
 "$tc_work/packages/usr/lib/postgresql/17/bin/pgindent" $mode --indent="$tc_work/pg_bsd_indent" \
-	--typedefs="$typedefs" "$tc_root/src" || status=1
+	--typedefs="$typedefs" $folders || status=1
 if [ "$status" -eq 0 ]; then
 	echo "1 passed, 0 failed"
 else

@@ -14,7 +14,7 @@
 
 /* Extends the lease.  False only if the server says that it can't be. */
 static bool
-beat(TckptWorker *worker, const char *event_id)
+beat(TcwWorker *worker, const char *event_id)
 {
 	const char *const values[] = {event_id};
 	char		sql[STATEMENT_LENGTH];
@@ -23,16 +23,16 @@ beat(TckptWorker *worker, const char *event_id)
 
 	pthread_mutex_lock(&worker->heart_lock);
 	if (worker->heart == NULL)
-		worker->heart = tckpt_connect(worker);
+		worker->heart = tcw_connect(worker);
 	if (worker->heart != NULL)
 	{
-		res = PQexecParams(worker->heart, tckpt_call(worker, "heartbeat($1)", sql),
+		res = PQexecParams(worker->heart, tcw_call(worker, "heartbeat($1)", sql),
 						   1, NULL, values, NULL, NULL, 0);
 		if (PQresultStatus(res) == PGRES_TUPLES_OK)
 			held = PQgetvalue(res, 0, 0)[0] == 't';
 		else
-			tckpt_log(worker, "could not extend the lease: %s",
-					  PQerrorMessage(worker->heart));
+			tcw_log(worker, "could not extend the lease: %s",
+					PQerrorMessage(worker->heart));
 		PQclear(res);
 		if (PQstatus(worker->heart) == CONNECTION_BAD)
 		{
@@ -54,16 +54,19 @@ beat(TckptWorker *worker, const char *event_id)
  * step is not this worker's any more.
  */
 bool
-tckpt_heartbeat(TckptContext *context)
+tcw_heartbeat(TcwContext *context)
 {
 	return beat(context->worker, context->event_id);
 }
 
 void *
-tckpt_heart_main(void *arg)
+tcw_heart_main(void *arg)
 {
-	TckptWorker *worker = arg;
-	struct pollfd fd = {.fd = worker->heart_pipe[0], .events = POLLIN};
+	TcwWorker  *worker = arg;
+	struct pollfd fd = {
+		.fd = worker->heart_pipe[0],
+		.events = POLLIN
+	};
 
 	for (;;)
 	{
@@ -76,15 +79,15 @@ tckpt_heart_main(void *arg)
 			break;
 		if (worker->beating[0] != '\0' && !worker->lost)
 		{
-			double		left = worker->beat_at - tckpt_now();
+			double		left = worker->beat_at - tcw_now();
 
 			if (left <= 0)
 			{
 				memcpy(event_id, worker->beating, sizeof(event_id));
-				worker->beat_at = tckpt_now() + worker->options.lease / 3;
+				worker->beat_at = tcw_now() + worker->options.lease / 3;
 			}
 			else
-				timeout = tckpt_milliseconds(left);
+				timeout = tcw_milliseconds(left);
 		}
 		pthread_mutex_unlock(&worker->lock);
 
@@ -99,11 +102,11 @@ tckpt_heart_main(void *arg)
 
 /* Makes the heart beat for a claim, rest if that is empty, or end. */
 void
-tckpt_heart_set(TckptWorker *worker, const char *event_id, bool finished)
+tcw_heart_set(TcwWorker *worker, const char *event_id, bool finished)
 {
 	pthread_mutex_lock(&worker->lock);
 	snprintf(worker->beating, sizeof(worker->beating), "%s", event_id);
-	worker->beat_at = tckpt_now() + worker->options.lease / 3;
+	worker->beat_at = tcw_now() + worker->options.lease / 3;
 	worker->lost = false;
 	worker->told = false;
 	worker->finished = finished;

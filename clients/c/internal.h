@@ -8,8 +8,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef TCKPT_INTERNAL_H
-#define TCKPT_INTERNAL_H
+#ifndef TCW_INTERNAL_H
+#define TCW_INTERNAL_H
 
 #include <pthread.h>
 #include <signal.h>
@@ -23,9 +23,9 @@
  * "lock" guards what the threads share of a claim, "heart_lock" the heart's
  * connection; the latter is never taken while the former is held.
  */
-struct TckptWorker
+struct TcwWorker
 {
-	TckptWorkerOptions options;
+	TcwWorkerOptions options;
 	PGconn	   *connection;
 	char	   *schema;			/* quoted, NULL before the first connection */
 	char		abandoned[UUID_LENGTH + 1]; /* claim held as it was lost */
@@ -47,19 +47,19 @@ struct TckptWorker
 	PGconn	   *heart;
 };
 
-extern double tckpt_now(void);
-extern int	tckpt_milliseconds(double seconds);
-extern void tckpt_log(const TckptWorker *worker, const char *format,...)
+extern double tcw_now(void);
+extern int	tcw_milliseconds(double seconds);
+extern void tcw_log(const TcwWorker *worker, const char *format,...)
 			__attribute__((format(printf, 2, 3)));
 
-extern PGconn *tckpt_connect(const TckptWorker *worker);
-extern const char *tckpt_call(const TckptWorker *worker, const char *call,
-							  char *buffer);
-extern TckptStatus tckpt_exec_fenced(TckptContext *context, const char *call,
-									 int nparams, const char *const *values);
+extern PGconn *tcw_connect(const TcwWorker *worker);
+extern const char *tcw_call(const TcwWorker *worker, const char *call,
+							char *buffer);
+extern TcwStatus tcw_exec_fenced(TcwContext *context, const char *call,
+								 int nparams, const char *const *values);
 
-extern void *tckpt_heart_main(void *arg);
-extern void tckpt_heart_set(TckptWorker *worker, const char *event_id,
-							bool finished);
+extern void *tcw_heart_main(void *arg);
+extern void tcw_heart_set(TcwWorker *worker, const char *event_id,
+						  bool finished);
 
-#endif							/* TCKPT_INTERNAL_H */
+#endif							/* TCW_INTERNAL_H */

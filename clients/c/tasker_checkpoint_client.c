@@ -14,7 +14,7 @@
 #include "internal.h"
 
 double
-tckpt_now(void)
+tcw_now(void)
 {
 	struct timespec ts;
 
@@ -24,13 +24,13 @@ tckpt_now(void)
 
 /* For poll(), rounded up. */
 int
-tckpt_milliseconds(double seconds)
+tcw_milliseconds(double seconds)
 {
 	return seconds < 1e6 ? (int) (seconds * 1000) + 1 : 1000000000;
 }
 
 void
-tckpt_log(const TckptWorker *worker, const char *format,...)
+tcw_log(const TcwWorker *worker, const char *format,...)
 {
 	char		line[768];
 	size_t		length;
@@ -59,7 +59,7 @@ tckpt_log(const TckptWorker *worker, const char *format,...)
 
 /* Opens a connection; NULL, and said why, if that failed. */
 PGconn *
-tckpt_connect(const TckptWorker *worker)
+tcw_connect(const TcwWorker *worker)
 {
 	/* what the caller's string says wins over what stands before it */
 	const char *const keywords[] = {
@@ -72,14 +72,14 @@ tckpt_connect(const TckptWorker *worker)
 
 	if (PQstatus(conn) == CONNECTION_OK)
 		return conn;
-	tckpt_log(worker, "could not connect: %s", PQerrorMessage(conn));
+	tcw_log(worker, "could not connect: %s", PQerrorMessage(conn));
 	PQfinish(conn);
 	return NULL;
 }
 
 /* A call of one of the extension's functions, in the buffer. */
 const char *
-tckpt_call(const TckptWorker *worker, const char *call, char *buffer)
+tcw_call(const TcwWorker *worker, const char *call, char *buffer)
 {
 	snprintf(buffer, STATEMENT_LENGTH, "SELECT * FROM %s%stasker_checkpoint_%s",
 			 worker->schema != NULL ? worker->schema : "",
@@ -87,31 +87,31 @@ tckpt_call(const TckptWorker *worker, const char *call, char *buffer)
 	return buffer;
 }
 
-static TckptStatus
+static TcwStatus
 status_of(const char *sqlstate)
 {
 	static const struct
 	{
 		const char *sqlstate;
-		TckptStatus status;
+		TcwStatus	status;
 	}			known[] = {
-		{"TC002", TCKPT_SUPERSEDED},
-		{"TC003", TCKPT_STORED_BEFORE},
-		{"TC001", TCKPT_ITEMS_WENT_BACKWARDS},
-		{"54000", TCKPT_LIMIT_EXCEEDED},
-		{"P0002", TCKPT_STEP_NOT_FOUND},
-		{"55000", TCKPT_NOT_IN_STATE},
+		{"TC002", TCW_SUPERSEDED},
+		{"TC003", TCW_STORED_BEFORE},
+		{"TC001", TCW_ITEMS_WENT_BACKWARDS},
+		{"54000", TCW_LIMIT_EXCEEDED},
+		{"P0002", TCW_STEP_NOT_FOUND},
+		{"55000", TCW_NOT_IN_STATE},
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (strcmp(known[i].sqlstate, sqlstate) == 0)
 			return known[i].status;
-	return TCKPT_SQL_ERROR;
+	return TCW_SQL_ERROR;
 }
 
 /* Notes an error in the context, for the callbacks; returns the status. */
-TckptStatus
-tckpt_fail(TckptContext *context, TckptStatus status, const char *format,...)
+TcwStatus
+tcw_fail(TcwContext *context, TcwStatus status, const char *format,...)
 {
 	va_list		args;
 
@@ -127,7 +127,7 @@ tckpt_fail(TckptContext *context, TckptStatus status, const char *format,...)
  * failed, and one that was refused says ROLLBACK.
  */
 static void
-note_end(TckptContext *context, const PGresult *res, bool ok)
+note_end(TcwContext *context, const PGresult *res, bool ok)
 {
 	if (PQtransactionStatus(context->connection) != PQTRANS_IDLE)
 		return;
@@ -140,17 +140,17 @@ note_end(TckptContext *context, const PGresult *res, bool ok)
 /*
  * Runs a statement on the context's connection.  Its error is noted in the
  * context.  "result" may be NULL; what it points to is set, to be cleared by
- * the caller, only if the status is TCKPT_OK.
+ * the caller, only if the status is TCW_OK.
  */
-TckptStatus
-tckpt_exec(TckptContext *context, PGresult **result, const char *sql,
-		   int nparams, const char *const *values)
+TcwStatus
+tcw_exec(TcwContext *context, PGresult **result, const char *sql,
+		 int nparams, const char *const *values)
 {
 	PGresult   *res = PQexecParams(context->connection, sql, nparams, NULL,
 								   values, NULL, NULL, 0);
 	ExecStatusType rc = PQresultStatus(res);
 	const char *sqlstate;
-	TckptStatus status;
+	TcwStatus	status;
 
 	note_end(context, res, rc == PGRES_COMMAND_OK || rc == PGRES_TUPLES_OK);
 	if (rc == PGRES_COMMAND_OK || rc == PGRES_TUPLES_OK)
@@ -159,15 +159,15 @@ tckpt_exec(TckptContext *context, PGresult **result, const char *sql,
 			*result = res;
 		else
 			PQclear(res);
-		return TCKPT_OK;
+		return TCW_OK;
 	}
 
 	sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	if (PQstatus(context->connection) == CONNECTION_BAD)
-		status = TCKPT_CONNECTION_LOST;
+		status = TCW_CONNECTION_LOST;
 	else
 		status = status_of(sqlstate != NULL ? sqlstate : "");
-	tckpt_fail(context, status, "%s", PQerrorMessage(context->connection));
+	tcw_fail(context, status, "%s", PQerrorMessage(context->connection));
 	if (sqlstate != NULL)
 		snprintf(context->sqlstate, sizeof(context->sqlstate), "%s", sqlstate);
 	PQclear(res);
@@ -175,21 +175,21 @@ tckpt_exec(TckptContext *context, PGresult **result, const char *sql,
 }
 
 /* Calls a function that says true or, superseded, false. */
-TckptStatus
-tckpt_exec_fenced(TckptContext *context, const char *call, int nparams,
-			const char *const *values)
+TcwStatus
+tcw_exec_fenced(TcwContext *context, const char *call, int nparams,
+				const char *const *values)
 {
 	char		sql[STATEMENT_LENGTH];
 	PGresult   *res;
-	TckptStatus status = tckpt_exec(context, &res,
-									tckpt_call(context->worker, call, sql),
-									nparams, values);
+	TcwStatus	status = tcw_exec(context, &res,
+								  tcw_call(context->worker, call, sql),
+								  nparams, values);
 
-	if (status != TCKPT_OK)
+	if (status != TCW_OK)
 		return status;
 	if (PQgetvalue(res, 0, 0)[0] != 't')
-		status = tckpt_fail(context, TCKPT_SUPERSEDED,
-							"claim of step %s was superseded", context->step_uuid);
+		status = tcw_fail(context, TCW_SUPERSEDED,
+						  "claim of step %s was superseded", context->step_uuid);
 	PQclear(res);
 	return status;
 }
@@ -198,12 +198,12 @@ tckpt_exec_fenced(TckptContext *context, const char *call, int nparams,
  * What a handler calls
  */
 
-static TckptStatus
-checkpoint(TckptContext *context, const char *call, const char *cursor,
+static TcwStatus
+checkpoint(TcwContext *context, const char *call, const char *cursor,
 		   int64_t items_processed, const char *accumulated_results,
-		   TckptReceipt *receipt)
+		   TcwReceipt *receipt)
 {
-	TckptWorker *worker = context->worker;
+	TcwWorker  *worker = context->worker;
 	char		sql[STATEMENT_LENGTH];
 	char		items[32];
 	const char *values[] = {
@@ -211,30 +211,30 @@ checkpoint(TckptContext *context, const char *call, const char *cursor,
 	};
 	const char *directive;
 	PGresult   *res;
-	TckptReceipt got;
-	TckptStatus status;
+	TcwReceipt	got;
+	TcwStatus	status;
 
 	snprintf(items, sizeof(items), "%lld", (long long) items_processed);
-	status = tckpt_exec(context, &res, tckpt_call(worker, call, sql), 5, values);
-	if (status != TCKPT_OK)
+	status = tcw_exec(context, &res, tcw_call(worker, call, sql), 5, values);
+	if (status != TCW_OK)
 		return status;
 
 	got.sequence = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
 	snprintf(got.event_id, sizeof(got.event_id), "%s", PQgetvalue(res, 0, 1));
 	directive = PQgetvalue(res, 0, 2);
-	got.directive = strcmp(directive, "pause") == 0 ? TCKPT_PAUSE
-		: strcmp(directive, "cancel") == 0 ? TCKPT_CANCEL : TCKPT_CONTINUE;
+	got.directive = strcmp(directive, "pause") == 0 ? TCW_PAUSE
+		: strcmp(directive, "cancel") == 0 ? TCW_CANCEL : TCW_CONTINUE;
 	got.replayed = PQgetvalue(res, 0, 3)[0] == 't';
 	context->sequence = got.sequence;
 	note_end(context, res, true);
 	PQclear(res);
 
 	pthread_mutex_lock(&worker->lock);
-	worker->told = got.directive != TCKPT_CONTINUE;
+	worker->told = got.directive != TCW_CONTINUE;
 	pthread_mutex_unlock(&worker->lock);
 	if (receipt != NULL)
 		*receipt = got;
-	return TCKPT_OK;
+	return TCW_OK;
 }
 
 /*
@@ -242,24 +242,24 @@ checkpoint(TckptContext *context, const char *call, const char *cursor,
  * after it.  Joins a transaction that the handler has open.  "cursor" and
  * "accumulated_results" are JSON, the latter may be NULL, as may "receipt".
  */
-TckptStatus
-tckpt_checkpoint_yield(TckptContext *context, const char *cursor,
-					   int64_t items_processed, const char *accumulated_results,
-					   TckptReceipt *receipt)
+TcwStatus
+tcw_checkpoint_yield(TcwContext *context, const char *cursor,
+					 int64_t items_processed, const char *accumulated_results,
+					 TcwReceipt *receipt)
 {
-	TckptStatus status = checkpoint(context, "yield($1, $2, $3, $4, $5)", cursor,
+	TcwStatus	status = checkpoint(context, "yield($1, $2, $3, $4, $5)", cursor,
 									items_processed, accumulated_results, receipt);
 
-	if (status == TCKPT_OK)
+	if (status == TCW_OK)
 		context->yielded = true;
 	return status;
 }
 
 /* The same, but the handler keeps the step and goes on. */
-TckptStatus
-tckpt_checkpoint_save(TckptContext *context, const char *cursor,
-					  int64_t items_processed, const char *accumulated_results,
-					  TckptReceipt *receipt)
+TcwStatus
+tcw_checkpoint_save(TcwContext *context, const char *cursor,
+					int64_t items_processed, const char *accumulated_results,
+					TcwReceipt *receipt)
 {
 	return checkpoint(context, "save($1, $2, $3, $4, $5)", cursor,
 					  items_processed, accumulated_results, receipt);
@@ -270,9 +270,9 @@ tckpt_checkpoint_save(TckptContext *context, const char *cursor,
  * an operator paused or cancelled the step, or the claim was superseded.
  */
 bool
-tckpt_stop_requested(const TckptContext *context)
+tcw_stop_requested(const TcwContext *context)
 {
-	TckptWorker *worker = context->worker;
+	TcwWorker  *worker = context->worker;
 	bool		stop;
 
 	pthread_mutex_lock(&worker->lock);

@@ -20,45 +20,45 @@
 
 #include <libpq-fe.h>
 
-typedef struct TckptWorker TckptWorker;
+typedef struct TcwWorker TcwWorker;
 
 /* What a call came to, and what a handler came to. */
-typedef enum TckptStatus
+typedef enum TcwStatus
 {
-	TCKPT_OK,
-	TCKPT_TRANSIENT_ERROR,		/* the handler's: try again; no failure if it
+	TCW_OK,
+	TCW_TRANSIENT_ERROR,		/* the handler's: try again; no failure if it
 								 * was told to stop */
-	TCKPT_PERMANENT_ERROR,		/* the handler's: never again */
-	TCKPT_SUPERSEDED,			/* TC002: the step goes on elsewhere, stop */
-	TCKPT_STORED_BEFORE,		/* TC003: with an earlier try's rows; for the
+	TCW_PERMANENT_ERROR,		/* the handler's: never again */
+	TCW_SUPERSEDED,				/* TC002: the step goes on elsewhere, stop */
+	TCW_STORED_BEFORE,			/* TC003: with an earlier try's rows; for the
 								 * worker to find out what that means */
-	TCKPT_ITEMS_WENT_BACKWARDS, /* TC001 */
-	TCKPT_LIMIT_EXCEEDED,		/* 54000 */
-	TCKPT_STEP_NOT_FOUND,		/* P0002 */
-	TCKPT_NOT_IN_STATE,			/* 55000: processed already, no table attached */
-	TCKPT_SQL_ERROR,			/* any other SQLSTATE */
-	TCKPT_CONNECTION_LOST
-} TckptStatus;
+	TCW_ITEMS_WENT_BACKWARDS,	/* TC001 */
+	TCW_LIMIT_EXCEEDED,			/* 54000 */
+	TCW_STEP_NOT_FOUND,			/* P0002 */
+	TCW_NOT_IN_STATE,			/* 55000: processed already, no table attached */
+	TCW_SQL_ERROR,				/* any other SQLSTATE */
+	TCW_CONNECTION_LOST
+} TcwStatus;
 
-typedef enum TckptDirective
+typedef enum TcwDirective
 {
-	TCKPT_CONTINUE,
-	TCKPT_PAUSE,
-	TCKPT_CANCEL
-} TckptDirective;
+	TCW_CONTINUE,
+	TCW_PAUSE,
+	TCW_CANCEL
+} TcwDirective;
 
 /* What the server says to a checkpoint. */
-typedef struct TckptReceipt
+typedef struct TcwReceipt
 {
 	int64_t		sequence;
 	char		event_id[37];
-	TckptDirective directive;
+	TcwDirective directive;
 	bool		replayed;		/* done before; what the transaction did after
 								 * it was not */
-} TckptReceipt;
+} TcwReceipt;
 
 /* A claimed step; all pointers are valid until the last callback returns. */
-typedef struct TckptContext
+typedef struct TcwContext
 {
 	const char *step_uuid;
 	const char *event_id;
@@ -71,23 +71,23 @@ typedef struct TckptContext
 	bool		yielded;
 
 	PGconn	   *connection;		/* for the handler's own work */
-	TckptWorker *worker;
+	TcwWorker  *worker;
 	void	   *data;			/* the worker's options.data */
 	void	   *result;			/* for on_success; freed by the worker */
-	double		retry_delay;	/* after TCKPT_TRANSIENT_ERROR, in seconds; 0 */
+	double		retry_delay;	/* after TCW_TRANSIENT_ERROR, in seconds; 0 */
 
 	char		sqlstate[6];	/* of the last error, or empty */
 	char		error[512];
-} TckptContext;
+} TcwContext;
 
 /*
- * A handler, or a callback.  It returns TCKPT_OK, or what it got from a call
- * that failed, or its own error, best by tckpt_fail().
+ * A handler, or a callback.  It returns TCW_OK, or what it got from a call
+ * that failed, or its own error, best by tcw_fail().
  */
-typedef TckptStatus (*TckptHandler) (TckptContext *context);
+typedef TcwStatus (*TcwHandler) (TcwContext *context);
 
 /* Times are in seconds.  What is left zero has the default. */
-typedef struct TckptWorkerOptions
+typedef struct TcwWorkerOptions
 {
 	const char *conninfo;		/* as PQconnectdb() takes it */
 	const char *name;			/* the worker's, 1 to 200 bytes; required */
@@ -104,44 +104,44 @@ typedef struct TckptWorkerOptions
 	 * Each runs in a transaction: on_start in one that commits only if the
 	 * claim still holds, the others in the one that gives the step back.
 	 */
-	TckptHandler on_start;
-	TckptHandler on_success;
-	TckptHandler on_transient_failure;
-	TckptHandler on_permanent_failure;
+	TcwHandler	on_start;
+	TcwHandler	on_success;
+	TcwHandler	on_transient_failure;
+	TcwHandler	on_permanent_failure;
 
 	/*
 	 * One line without a newline: what went wrong and was dealt with.  Called
 	 * in either thread; NULL is stderr.
 	 */
 	void		(*log) (void *data, const char *message);
-} TckptWorkerOptions;
+} TcwWorkerOptions;
 
-extern TckptWorker *tckpt_worker_new(const TckptWorkerOptions *options);
-extern void tckpt_worker_free(TckptWorker *worker);
-extern int	tckpt_worker_run(TckptWorker *worker, TckptHandler handler);
-extern void tckpt_worker_stop(TckptWorker *worker);
+extern TcwWorker *tcw_worker_new(const TcwWorkerOptions *options);
+extern void tcw_worker_free(TcwWorker *worker);
+extern int	tcw_worker_run(TcwWorker *worker, TcwHandler handler);
+extern void tcw_worker_stop(TcwWorker *worker);
 
-extern TckptStatus tckpt_checkpoint_yield(TckptContext *context,
-										  const char *cursor,
-										  int64_t items_processed,
-										  const char *accumulated_results,
-										  TckptReceipt *receipt);
-extern TckptStatus tckpt_checkpoint_save(TckptContext *context,
-										 const char *cursor,
-										 int64_t items_processed,
-										 const char *accumulated_results,
-										 TckptReceipt *receipt);
-extern bool tckpt_heartbeat(TckptContext *context);
-extern bool tckpt_stop_requested(const TckptContext *context);
+extern TcwStatus tcw_checkpoint_yield(TcwContext *context,
+									  const char *cursor,
+									  int64_t items_processed,
+									  const char *accumulated_results,
+									  TcwReceipt *receipt);
+extern TcwStatus tcw_checkpoint_save(TcwContext *context,
+									 const char *cursor,
+									 int64_t items_processed,
+									 const char *accumulated_results,
+									 TcwReceipt *receipt);
+extern bool tcw_heartbeat(TcwContext *context);
+extern bool tcw_stop_requested(const TcwContext *context);
 
-extern TckptStatus tckpt_exec(TckptContext *context, PGresult **result,
-							  const char *sql, int nparams,
-							  const char *const *values);
-extern TckptStatus tckpt_fail(TckptContext *context, TckptStatus status,
-							  const char *format,...)
+extern TcwStatus tcw_exec(TcwContext *context, PGresult **result,
+						  const char *sql, int nparams,
+						  const char *const *values);
+extern TcwStatus tcw_fail(TcwContext *context, TcwStatus status,
+						  const char *format,...)
 #ifdef __GNUC__
 			__attribute__((format(printf, 3, 4)))
 #endif
-;
+		   ;
 
 #endif							/* TASKER_CHECKPOINT_CLIENT_H */

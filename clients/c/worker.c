@@ -39,20 +39,20 @@ write_interval(char *buffer, double seconds)
  * Runs the callback, which may be NULL, and the fenced call in a transaction,
  * which commits only if both went well.
  */
-static TckptStatus
-in_transaction(TckptContext *context, TckptHandler callback, const char *call,
+static TcwStatus
+in_transaction(TcwContext *context, TcwHandler callback, const char *call,
 			   int nparams, const char *const *values)
 {
-	TckptStatus status = tckpt_exec(context, NULL, "BEGIN", 0, NULL);
+	TcwStatus	status = tcw_exec(context, NULL, "BEGIN", 0, NULL);
 
-	if (status != TCKPT_OK)
+	if (status != TCW_OK)
 		return status;
 	if (callback != NULL)
 		status = callback(context);
-	if (status == TCKPT_OK)
-		status = tckpt_exec_fenced(context, call, nparams, values);
-	if (status == TCKPT_OK)
-		return tckpt_exec(context, NULL, "COMMIT", 0, NULL);
+	if (status == TCW_OK)
+		status = tcw_exec_fenced(context, call, nparams, values);
+	if (status == TCW_OK)
+		return tcw_exec(context, NULL, "COMMIT", 0, NULL);
 
 	/* the error to report is the first one */
 	PQclear(PQexec(context->connection, "ROLLBACK"));
@@ -60,23 +60,23 @@ in_transaction(TckptContext *context, TckptHandler callback, const char *call,
 }
 
 /* Runs the handler; a transaction that it left open is rolled back. */
-static TckptStatus
-run_handler(TckptContext *context, TckptHandler handler)
+static TcwStatus
+run_handler(TcwContext *context, TcwHandler handler)
 {
-	TckptStatus status = handler(context);
+	TcwStatus	status = handler(context);
 
-	if (status == TCKPT_CONNECTION_LOST)
+	if (status == TCW_CONNECTION_LOST)
 		return status;
 	if (PQstatus(context->connection) == CONNECTION_BAD)
-		return tckpt_fail(context, TCKPT_CONNECTION_LOST, "connection lost");
+		return tcw_fail(context, TCW_CONNECTION_LOST, "connection lost");
 	if (PQtransactionStatus(context->connection) == PQTRANS_IDLE)
 		return status;
 
 	PQclear(PQexec(context->connection, "ROLLBACK"));
 	context->yielded = false;
-	if (status == TCKPT_OK)
-		status = tckpt_fail(context, TCKPT_SQL_ERROR,
-							"handler left a transaction open");
+	if (status == TCW_OK)
+		status = tcw_fail(context, TCW_SQL_ERROR,
+						  "handler left a transaction open");
 	return status;
 }
 
@@ -86,18 +86,21 @@ run_handler(TckptContext *context, TckptHandler handler)
  * handler it is a failure.
  */
 static bool
-is_interruption(TckptContext *context, TckptStatus status)
+is_interruption(TcwContext *context, TcwStatus status)
 {
 	const char *const values[] = {context->step_uuid};
-	TckptContext look = {.worker = context->worker, .connection = context->connection};
+	TcwContext	look = {
+		.worker = context->worker,
+		.connection = context->connection
+	};
 	char		sql[STATEMENT_LENGTH];
 	PGresult   *res;
 	bool		newer;
 
-	if (status == TCKPT_TRANSIENT_ERROR)
-		return tckpt_stop_requested(context);
-	if (status != TCKPT_STORED_BEFORE ||
-		tckpt_exec(&look, &res, tckpt_call(look.worker, "load($1)", sql), 1, values) != TCKPT_OK)
+	if (status == TCW_TRANSIENT_ERROR)
+		return tcw_stop_requested(context);
+	if (status != TCW_STORED_BEFORE ||
+		tcw_exec(&look, &res, tcw_call(look.worker, "load($1)", sql), 1, values) != TCW_OK)
 		return false;
 	newer = strtoll(PQgetvalue(res, 0, 5), NULL, 10) > context->sequence;
 	PQclear(res);
@@ -105,49 +108,49 @@ is_interruption(TckptContext *context, TckptStatus status)
 }
 
 /* Gives the step back, as what the handler came to asks for. */
-static TckptStatus
-settle(TckptContext *context, TckptStatus status)
+static TcwStatus
+settle(TcwContext *context, TcwStatus status)
 {
-	const TckptWorkerOptions *options = &context->worker->options;
+	const TcwWorkerOptions *options = &context->worker->options;
 	char		delay[INTERVAL_LENGTH];
 	const char *const values[] = {context->event_id, delay};
 
 	if (is_interruption(context, status))
 	{
-		tckpt_log(context->worker, "step %s is handed back: %s",
-				  context->step_uuid, context->error);
+		tcw_log(context->worker, "step %s is handed back: %s",
+				context->step_uuid, context->error);
 		return in_transaction(context, NULL, "release($1, interrupted => true)", 1, values);
 	}
-	if (status == TCKPT_OK)
+	if (status == TCW_OK)
 	{
 		if (context->yielded)
-			return TCKPT_OK;
+			return TCW_OK;
 		status = in_transaction(context, options->on_success,
 								"complete($1)", 1, values);
 	}
-	else if (status == TCKPT_PERMANENT_ERROR || status == TCKPT_STORED_BEFORE)
+	else if (status == TCW_PERMANENT_ERROR || status == TCW_STORED_BEFORE)
 	{
-		tckpt_log(context->worker, "step %s failed for good: %s",
-				  context->step_uuid, context->error);
+		tcw_log(context->worker, "step %s failed for good: %s",
+				context->step_uuid, context->error);
 		status = in_transaction(context, options->on_permanent_failure,
 								"complete($1)", 1, values);
 	}
-	if (status == TCKPT_OK || status == TCKPT_SUPERSEDED ||
-		status == TCKPT_CONNECTION_LOST)
+	if (status == TCW_OK || status == TCW_SUPERSEDED ||
+		status == TCW_CONNECTION_LOST)
 		return status;
 
-	write_interval(delay, status == TCKPT_TRANSIENT_ERROR ?
+	write_interval(delay, status == TCW_TRANSIENT_ERROR ?
 				   context->retry_delay : options->retry_delay);
-	tckpt_log(context->worker, "step %s failed: %s", context->step_uuid,
-			  context->error);
+	tcw_log(context->worker, "step %s failed: %s", context->step_uuid,
+			context->error);
 	return in_transaction(context, options->on_transient_failure,
 						  "release($1, $2)", 2, values);
 }
 
 static void
-run_step(TckptWorker *worker, PGresult *delivery, TckptHandler handler)
+run_step(TcwWorker *worker, PGresult *delivery, TcwHandler handler)
 {
-	TckptContext context = {
+	TcwContext	context = {
 		.event_id = PQgetvalue(delivery, 0, 0),
 		.step_uuid = PQgetvalue(delivery, 0, 1),
 		.has_checkpoint = PQgetvalue(delivery, 0, 2)[0] == 't',
@@ -161,25 +164,25 @@ run_step(TckptWorker *worker, PGresult *delivery, TckptHandler handler)
 		.data = worker->options.data
 	};
 	const char *const values[] = {context.event_id};
-	TckptStatus status;
+	TcwStatus	status;
 
-	tckpt_heart_set(worker, context.event_id, false);
+	tcw_heart_set(worker, context.event_id, false);
 	worker->committed = context.sequence;
 
 	/* after on_start, so that the step is locked before its event */
 	status = in_transaction(&context, worker->options.on_start,
 							"heartbeat($1)", 1, values);
-	if (status == TCKPT_OK)
+	if (status == TCW_OK)
 		status = run_handler(&context, handler);
 	status = settle(&context, status);
-	tckpt_heart_set(worker, "", false);
+	tcw_heart_set(worker, "", false);
 
-	if (status == TCKPT_SUPERSEDED)
-		tckpt_log(worker, "step %s: the claim was superseded", context.step_uuid);
-	else if (status != TCKPT_OK)
-		tckpt_log(worker, "step %s is left to its lease: %s", context.step_uuid,
-				  context.error);
-	if (status == TCKPT_CONNECTION_LOST)
+	if (status == TCW_SUPERSEDED)
+		tcw_log(worker, "step %s: the claim was superseded", context.step_uuid);
+	else if (status != TCW_OK)
+		tcw_log(worker, "step %s is left to its lease: %s", context.step_uuid,
+				context.error);
+	if (status == TCW_CONNECTION_LOST)
 		memcpy(worker->abandoned, context.event_id, sizeof(worker->abandoned));
 	free(context.result);
 }
@@ -190,17 +193,23 @@ run_step(TckptWorker *worker, PGresult *delivery, TckptHandler handler)
 
 /* Sleeps until a notification, a stop, or the time is up. */
 static void
-wait_for_work(TckptWorker *worker, double seconds)
+wait_for_work(TcwWorker *worker, double seconds)
 {
 	struct pollfd fds[2] = {
-		{.fd = worker->stop_pipe[0], .events = POLLIN},
-		{.fd = PQsocket(worker->connection), .events = POLLIN}
+		{
+			.fd = worker->stop_pipe[0],
+			.events = POLLIN
+		},
+		{
+			.fd = PQsocket(worker->connection),
+			.events = POLLIN
+		}
 	};
-	double		end = tckpt_now() + seconds;
+	double		end = tcw_now() + seconds;
 
 	while (!worker->stop)
 	{
-		double		left = end - tckpt_now();
+		double		left = end - tcw_now();
 		PGnotify   *notify;
 
 		if (PQstatus(worker->connection) == CONNECTION_OK)
@@ -215,7 +224,7 @@ wait_for_work(TckptWorker *worker, double seconds)
 		}
 		if (left <= 0)
 			return;
-		if (poll(fds, 2, tckpt_milliseconds(left)) < 0 && errno != EINTR)
+		if (poll(fds, 2, tcw_milliseconds(left)) < 0 && errno != EINTR)
 			return;
 	}
 }
@@ -226,9 +235,12 @@ wait_for_work(TckptWorker *worker, double seconds)
  * noticed yet and still locks it, that is what will happen.
  */
 static void
-release_abandoned(TckptWorker *worker)
+release_abandoned(TcwWorker *worker)
 {
-	TckptContext context = {.worker = worker, .connection = worker->connection};
+	TcwContext	context = {
+		.worker = worker,
+		.connection = worker->connection
+	};
 	const char *const values[] = {worker->abandoned};
 	char		release[STATEMENT_LENGTH];
 	char		sql[STATEMENT_LENGTH + 64];
@@ -236,22 +248,22 @@ release_abandoned(TckptWorker *worker)
 	if (worker->abandoned[0] == '\0')
 		return;
 	snprintf(sql, sizeof(sql), "SELECT set_config('lock_timeout', '1s', true), (%s)",
-			 tckpt_call(worker, "release($1)", release));
-	if (tckpt_exec(&context, NULL, sql, 1, values) != TCKPT_OK)
-		tckpt_log(worker, "could not release: %s", context.error);
+			 tcw_call(worker, "release($1)", release));
+	if (tcw_exec(&context, NULL, sql, 1, values) != TCW_OK)
+		tcw_log(worker, "could not release: %s", context.error);
 	worker->abandoned[0] = '\0';
 }
 
 /* Connects the worker; false if that failed. */
 static bool
-reconnect(TckptWorker *worker)
+reconnect(TcwWorker *worker)
 {
-	TckptContext context = {.worker = worker};
+	TcwContext	context = {.worker = worker};
 	char		sql[STATEMENT_LENGTH];
 	char	   *channel;
 
 	PQfinish(worker->connection);
-	context.connection = worker->connection = tckpt_connect(worker);
+	context.connection = worker->connection = tcw_connect(worker);
 	if (worker->connection == NULL)
 		return false;
 
@@ -265,8 +277,8 @@ reconnect(TckptWorker *worker)
 								 strlen(worker->options.channel));
 	snprintf(sql, sizeof(sql), "LISTEN %s", channel != NULL ? channel : "");
 	PQfreemem(channel);
-	if (tckpt_exec(&context, NULL, sql, 0, NULL) != TCKPT_OK)
-		tckpt_log(worker, "could not listen: %s", context.error);
+	if (tcw_exec(&context, NULL, sql, 0, NULL) != TCW_OK)
+		tcw_log(worker, "could not listen: %s", context.error);
 	return true;
 }
 
@@ -275,15 +287,18 @@ reconnect(TckptWorker *worker)
  * was lost, -1 if the server refuses.
  */
 static int
-claim(TckptWorker *worker, TckptHandler handler)
+claim(TcwWorker *worker, TcwHandler handler)
 {
-	TckptContext context = {.worker = worker, .connection = worker->connection};
+	TcwContext	context = {
+		.worker = worker,
+		.connection = worker->connection
+	};
 	char		sql[STATEMENT_LENGTH];
 	char		lease[INTERVAL_LENGTH];
 	const char *const values[] = {worker->options.name, lease};
 	PGresult   *delivery;
 	PGnotify   *notify;
-	TckptStatus status;
+	TcwStatus	status;
 	int			claimed;
 
 	/* the claim sees all that they tell of */
@@ -291,12 +306,12 @@ claim(TckptWorker *worker, TckptHandler handler)
 		PQfreemem(notify);
 
 	write_interval(lease, worker->options.lease);
-	status = tckpt_exec(&context, &delivery, tckpt_call(worker, "claim($1, $2)", sql),
-						2, values);
-	if (status != TCKPT_OK)
+	status = tcw_exec(&context, &delivery, tcw_call(worker, "claim($1, $2)", sql),
+					  2, values);
+	if (status != TCW_OK)
 	{
-		tckpt_log(worker, "could not claim: %s", context.error);
-		return status == TCKPT_CONNECTION_LOST ? 0 : -1;
+		tcw_log(worker, "could not claim: %s", context.error);
+		return status == TCW_CONNECTION_LOST ? 0 : -1;
 	}
 	claimed = PQntuples(delivery);
 	if (claimed > 0)
@@ -306,16 +321,16 @@ claim(TckptWorker *worker, TckptHandler handler)
 }
 
 /*
- * Runs steps until tckpt_worker_stop() is called, or there was none for as long
+ * Runs steps until tcw_worker_stop() is called, or there was none for as long
  * as exit_when_idle says; connects again whenever need be.  Returns 0, or -1 if
  * the server refuses to let it claim or there is no thread to be had.  Call it
  * once.
  */
 int
-tckpt_worker_run(TckptWorker *worker, TckptHandler handler)
+tcw_worker_run(TcwWorker *worker, TcwHandler handler)
 {
 	double		idle_limit = worker->options.exit_when_idle;
-	double		idle_since = tckpt_now();
+	double		idle_since = tcw_now();
 	double		backoff = MIN_BACKOFF;
 	sigset_t	all;
 	sigset_t	before;
@@ -324,7 +339,7 @@ tckpt_worker_run(TckptWorker *worker, TckptHandler handler)
 	/* signals are for the caller's thread */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&worker->thread, NULL, tckpt_heart_main, worker) != 0)
+	if (pthread_create(&worker->thread, NULL, tcw_heart_main, worker) != 0)
 		claimed = -1;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (claimed < 0)
@@ -341,7 +356,7 @@ tckpt_worker_run(TckptWorker *worker, TckptHandler handler)
 			break;
 		if (claimed > 0)
 		{
-			idle_since = tckpt_now();
+			idle_since = tcw_now();
 			continue;
 		}
 
@@ -354,7 +369,7 @@ tckpt_worker_run(TckptWorker *worker, TckptHandler handler)
 		}
 		if (idle_limit > 0)
 		{
-			double		left = idle_since + idle_limit - tckpt_now();
+			double		left = idle_since + idle_limit - tcw_now();
 
 			if (left <= 0)
 				break;
@@ -363,14 +378,14 @@ tckpt_worker_run(TckptWorker *worker, TckptHandler handler)
 		wait_for_work(worker, wait);
 	}
 
-	tckpt_heart_set(worker, "", true);
+	tcw_heart_set(worker, "", true);
 	pthread_join(worker->thread, NULL);
 	return claimed < 0 ? -1 : 0;
 }
 
 /* Makes run() return after the current handler.  Safe in a signal handler. */
 void
-tckpt_worker_stop(TckptWorker *worker)
+tcw_worker_stop(TcwWorker *worker)
 {
 	int			save_errno = errno;
 
@@ -399,10 +414,10 @@ open_pipe(int *fds)
  * Makes a worker; the strings of the options must outlive it.  NULL, with
  * errno set, if the system does not have what it takes.
  */
-TckptWorker *
-tckpt_worker_new(const TckptWorkerOptions *options)
+TcwWorker *
+tcw_worker_new(const TcwWorkerOptions *options)
 {
-	TckptWorker *worker = calloc(1, sizeof(*worker));
+	TcwWorker  *worker = calloc(1, sizeof(*worker));
 	bool		ok;
 
 	if (worker == NULL)
@@ -427,7 +442,7 @@ tckpt_worker_new(const TckptWorkerOptions *options)
 	ok = open_pipe(worker->heart_pipe) && ok;
 	if (!ok)
 	{
-		tckpt_worker_free(worker);
+		tcw_worker_free(worker);
 		return NULL;
 	}
 	return worker;
@@ -435,7 +450,7 @@ tckpt_worker_new(const TckptWorkerOptions *options)
 
 /* After run() has returned. */
 void
-tckpt_worker_free(TckptWorker *worker)
+tcw_worker_free(TcwWorker *worker)
 {
 	if (worker == NULL)
 		return;

@@ -22,12 +22,12 @@ typedef struct Text
 	char	   *data;
 	size_t		length;
 	size_t		size;
-} Text;
+}			Text;
 
 /* What the step's inputs ask for, and how far it is. */
 typedef struct Batch
 {
-	TckptContext *context;
+	TcwContext *context;
 	long long	start;
 	long long	end;
 	long long	interval;
@@ -45,12 +45,12 @@ typedef struct Batch
 	long long	saved;			/* items before it have been applied */
 	long long	running_total;
 	Text		item_ids;		/* a JSON array without its end */
-} Batch;
+}			Batch;
 
-static TckptWorker *worker;
+static TcwWorker *worker;
 
 static void
-append(Text *text, const char *string)
+append(Text * text, const char *string)
 {
 	size_t		length = strlen(string);
 
@@ -82,7 +82,7 @@ cursor_of(const char *kind, long long item, char *cursor)
 }
 
 static void
-totals(const Batch *batch, const char *more, Text *json)
+totals(const Batch * batch, const char *more, Text * json)
 {
 	char		number[64];
 
@@ -96,29 +96,29 @@ totals(const Batch *batch, const char *more, Text *json)
 }
 
 /* The server takes the inputs apart. */
-static TckptStatus
-read_inputs(Batch *batch)
+static TcwStatus
+read_inputs(Batch * batch)
 {
 	const char *const values[] = {batch->context->step_uuid};
 	PGresult   *res;
-	TckptStatus status = tckpt_exec(batch->context, &res,
-									"SELECT range ->> 'start_cursor',"
-									" range ->> CASE WHEN (inputs ->> 'is_no_op')::boolean"
-									" THEN 'start_cursor' ELSE 'end_cursor' END,"
-									" told ->> 'items_per_checkpoint',"
-									" told ->> 'mode' = 'save', told ->> 'cursor_kind',"
-									" CASE WHEN told ->> 'fail_on_attempt' IN ('always', attempts::text)"
-									" THEN told ->> 'fail_after' ELSE '-1' END,"
-									" (told ->> 'fail_permanently')::boolean,"
-									" coalesce(told ->> 'item_delay_ms', '0'),"
-									" told ? 'repeat', told ? 'store_twice',"
-									" told ? 'hand_back', told ? 'stand_still'"
-									" FROM tasker.workflow_steps,"
-									" LATERAL (SELECT inputs -> 'cursor', inputs -> 'batch_metadata')"
-									" AS i (range, told)"
-									" WHERE workflow_step_uuid = $1", 1, values);
+	TcwStatus	status = tcw_exec(batch->context, &res,
+								  "SELECT range ->> 'start_cursor',"
+								  " range ->> CASE WHEN (inputs ->> 'is_no_op')::boolean"
+								  " THEN 'start_cursor' ELSE 'end_cursor' END,"
+								  " told ->> 'items_per_checkpoint',"
+								  " told ->> 'mode' = 'save', told ->> 'cursor_kind',"
+								  " CASE WHEN told ->> 'fail_on_attempt' IN ('always', attempts::text)"
+								  " THEN told ->> 'fail_after' ELSE '-1' END,"
+								  " (told ->> 'fail_permanently')::boolean,"
+								  " coalesce(told ->> 'item_delay_ms', '0'),"
+								  " told ? 'repeat', told ? 'store_twice',"
+								  " told ? 'hand_back', told ? 'stand_still'"
+								  " FROM tasker.workflow_steps,"
+								  " LATERAL (SELECT inputs -> 'cursor', inputs -> 'batch_metadata')"
+								  " AS i (range, told)"
+								  " WHERE workflow_step_uuid = $1", 1, values);
 
-	if (status != TCKPT_OK)
+	if (status != TCW_OK)
 		return status;
 	batch->start = atoll(PQgetvalue(res, 0, 0));
 	batch->end = atoll(PQgetvalue(res, 0, 1));
@@ -135,33 +135,33 @@ read_inputs(Batch *batch)
 	batch->hand_back = PQgetvalue(res, 0, 10)[0] == 't';
 	batch->stand_still = PQgetvalue(res, 0, 11)[0] == 't';
 	PQclear(res);
-	return TCKPT_OK;
+	return TCW_OK;
 }
 
 /* Goes on where the checkpoint says, if cursor and items agree. */
-static TckptStatus
-resume(Batch *batch)
+static TcwStatus
+resume(Batch * batch)
 {
-	TckptContext *context = batch->context;
+	TcwContext *context = batch->context;
 	char		expected[CURSOR_LENGTH];
 	const char *const values[] = {
 		context->checkpoint_cursor, expected, context->accumulated_results
 	};
 	PGresult   *res;
-	TckptStatus status;
+	TcwStatus	status;
 
 	batch->next = batch->saved = batch->start + context->checkpoint_items_processed;
 	if (!context->has_checkpoint)
 	{
 		append(&batch->item_ids, "[");
-		return TCKPT_OK;
+		return TCW_OK;
 	}
 
 	cursor_of(batch->cursor_kind, batch->next, expected);
-	status = tckpt_exec(context, &res,
-						"SELECT $1::jsonb = $2::jsonb, $3::jsonb ->> 'running_total',"
-						" $3::jsonb ->> 'item_ids'", 3, values);
-	if (status != TCKPT_OK)
+	status = tcw_exec(context, &res,
+					  "SELECT $1::jsonb = $2::jsonb, $3::jsonb ->> 'running_total',"
+					  " $3::jsonb ->> 'item_ids'", 3, values);
+	if (status != TCW_OK)
 		return status;
 	if (PQgetvalue(res, 0, 0)[0] == 't')
 	{
@@ -170,15 +170,15 @@ resume(Batch *batch)
 		batch->item_ids.data[--batch->item_ids.length] = '\0';
 	}
 	else
-		status = tckpt_fail(context, TCKPT_PERMANENT_ERROR, "cursor is %s, not %s",
-							context->checkpoint_cursor, expected);
+		status = tcw_fail(context, TCW_PERMANENT_ERROR, "cursor is %s, not %s",
+						  context->checkpoint_cursor, expected);
 	PQclear(res);
 	return status;
 }
 
 /* Records the items since the last time as done. */
-static TckptStatus
-apply(Batch *batch)
+static TcwStatus
+apply(Batch * batch)
 {
 	char		first[32];
 	char		end[32];
@@ -188,78 +188,78 @@ apply(Batch *batch)
 
 	snprintf(first, sizeof(first), "%lld", batch->saved);
 	snprintf(end, sizeof(end), "%lld", batch->next);
-	return tckpt_exec(batch->context, NULL,
-					  "INSERT INTO applied (step_uuid, item, worker)"
-					  " SELECT $1, i, $4 FROM generate_series($2::bigint, $3::bigint - 1) AS i",
-					  4, values);
+	return tcw_exec(batch->context, NULL,
+					"INSERT INTO applied (step_uuid, item, worker)"
+					" SELECT $1, i, $4 FROM generate_series($2::bigint, $3::bigint - 1) AS i",
+					4, values);
 }
 
-static TckptStatus
-checkpoint(Batch *batch, bool save, TckptReceipt *receipt)
+static TcwStatus
+checkpoint(Batch * batch, bool save, TcwReceipt *receipt)
 {
 	char		cursor[CURSOR_LENGTH];
 	Text		results = {0};
-	TckptStatus status;
+	TcwStatus	status;
 
 	cursor_of(batch->cursor_kind, batch->next, cursor);
 	totals(batch, "", &results);
-	status = (save ? tckpt_checkpoint_save : tckpt_checkpoint_yield)
+	status = (save ? tcw_checkpoint_save : tcw_checkpoint_yield)
 		(batch->context, cursor, batch->next - batch->start, results.data, receipt);
 	free(results.data);
 	return status;
 }
 
 /* Rows and checkpoint in one transaction. */
-static TckptStatus
-apply_and_checkpoint(Batch *batch, bool save, TckptReceipt *receipt)
+static TcwStatus
+apply_and_checkpoint(Batch * batch, bool save, TcwReceipt *receipt)
 {
-	TckptContext *context = batch->context;
-	TckptStatus status = tckpt_exec(context, NULL, "BEGIN", 0, NULL);
+	TcwContext *context = batch->context;
+	TcwStatus	status = tcw_exec(context, NULL, "BEGIN", 0, NULL);
 
-	if (status == TCKPT_OK)
+	if (status == TCW_OK)
 		status = apply(batch);
-	if (status == TCKPT_OK)
+	if (status == TCW_OK)
 		status = checkpoint(batch, save, receipt);
-	if (status == TCKPT_OK)
-		status = tckpt_exec(context, NULL, "COMMIT", 0, NULL);
+	if (status == TCW_OK)
+		status = tcw_exec(context, NULL, "COMMIT", 0, NULL);
 	return status;
 }
 
 /* Sends it, and once more if the reply was lost and it is told to. */
-static TckptStatus
-send_checkpoint(Batch *batch, bool save)
+static TcwStatus
+send_checkpoint(Batch * batch, bool save)
 {
-	TckptStatus (*send) (Batch *, bool, TckptReceipt *) =
+	TcwStatus	(*send) (Batch *, bool, TcwReceipt *) =
 		batch->save ? apply_and_checkpoint : checkpoint;
-	TckptReceipt receipt;
-	TckptStatus status = send(batch, save, &receipt);
+	TcwReceipt	receipt;
+	TcwStatus	status = send(batch, save, &receipt);
 	bool		repeated = false;
 
-	if (batch->repeat && status == TCKPT_SQL_ERROR &&
+	if (batch->repeat && status == TCW_SQL_ERROR &&
 		strcmp(batch->context->sqlstate, "08007") == 0)
 	{
 		repeated = true;
 		status = send(batch, save, &receipt);
 	}
-	if (status != TCKPT_OK)
+	if (status != TCW_OK)
 		return status;
 	if (receipt.replayed != repeated)
-		return tckpt_fail(batch->context, TCKPT_PERMANENT_ERROR, "replayed is not to be expected");
+		return tcw_fail(batch->context, TCW_PERMANENT_ERROR, "replayed is not to be expected");
 	batch->saved = batch->next;
-	return TCKPT_OK;
+	return TCW_OK;
 }
 
 /* The rest of the batch, or what of it is to be done in this run. */
-static TckptStatus
-process(Batch *batch)
+static TcwStatus
+process(Batch * batch)
 {
-	TckptContext *context = batch->context;
-	TckptReceipt receipt;
-	TckptStatus status = TCKPT_OK;
+	TcwContext *context = batch->context;
+	TcwReceipt	receipt;
+	TcwStatus	status = TCW_OK;
 
 	if (batch->stand_still)
 		return send_checkpoint(batch, false);
-	while (status == TCKPT_OK && !context->yielded)
+	while (status == TCW_OK && !context->yielded)
 	{
 		char		item_id[40];
 		bool		more;
@@ -267,12 +267,12 @@ process(Batch *batch)
 		if (batch->next >= batch->end)
 			break;
 		if (batch->next == batch->fail_at)
-			return tckpt_fail(context, batch->fail_permanently ?
-							  TCKPT_PERMANENT_ERROR : TCKPT_TRANSIENT_ERROR,
-							  "told to fail after %lld items", batch->next - batch->start);
+			return tcw_fail(context, batch->fail_permanently ?
+							TCW_PERMANENT_ERROR : TCW_TRANSIENT_ERROR,
+							"told to fail after %lld items", batch->next - batch->start);
 
-		if (batch->hand_back && tckpt_stop_requested(context))
-			return tckpt_fail(context, TCKPT_TRANSIENT_ERROR, "told to stop");
+		if (batch->hand_back && tcw_stop_requested(context))
+			return tcw_fail(context, TCW_TRANSIENT_ERROR, "told to stop");
 		if (batch->delay > 0)
 			poll(NULL, 0, batch->delay);
 		snprintf(item_id, sizeof(item_id), "%s\"item_%04lld\"",
@@ -286,29 +286,29 @@ process(Batch *batch)
 			status = apply(batch);
 			batch->saved = batch->next;
 		}
-		if (status != TCKPT_OK || (more && (batch->next - batch->start) % batch->interval != 0))
+		if (status != TCW_OK || (more && (batch->next - batch->start) % batch->interval != 0))
 			continue;
 		if (batch->save && batch->store_twice)
 			status = apply_and_checkpoint(batch, true, &receipt);
-		if (status == TCKPT_OK && (batch->save || more))
-			status = send_checkpoint(batch, batch->save && !(more && tckpt_stop_requested(context)));
+		if (status == TCW_OK && (batch->save || more))
+			status = send_checkpoint(batch, batch->save && !(more && tcw_stop_requested(context)));
 	}
 	return status;
 }
 
-static TckptStatus
-handle(TckptContext *context)
+static TcwStatus
+handle(TcwContext *context)
 {
 	Batch		batch = {.context = context};
 	Text		results = {0};
 	char		more[96];
-	TckptStatus status = read_inputs(&batch);
+	TcwStatus	status = read_inputs(&batch);
 
-	if (status == TCKPT_OK)
+	if (status == TCW_OK)
 		status = resume(&batch);
-	if (status == TCKPT_OK)
+	if (status == TCW_OK)
 		status = process(&batch);
-	if (status == TCKPT_OK && !context->yielded)
+	if (status == TCW_OK && !context->yielded)
 	{
 		snprintf(more, sizeof(more), ", \"total\": %lld, \"checkpoints_used\": %lld",
 				 batch.end - batch.start, (long long) context->sequence);
@@ -319,49 +319,49 @@ handle(TckptContext *context)
 	return status;
 }
 
-static TckptStatus
-change_step(TckptContext *context, const char *set, const char *results,
+static TcwStatus
+change_step(TcwContext *context, const char *set, const char *results,
 			const char *to_state)
 {
 	char		sql[512];
 	const char *const values[] = {context->step_uuid, results};
 	const char *const transition[] = {context->step_uuid, to_state};
-	TckptStatus status;
+	TcwStatus	status;
 
 	snprintf(sql, sizeof(sql), "UPDATE tasker.workflow_steps SET %s, updated_at = now()"
 			 " WHERE workflow_step_uuid = $1", set);
-	status = tckpt_exec(context, NULL, sql, results != NULL ? 2 : 1, values);
-	if (status == TCKPT_OK && to_state != NULL)
-		status = tckpt_exec(context, NULL,
-							"INSERT INTO tasker.workflow_step_transitions (workflow_step_uuid, to_state)"
-							" VALUES ($1, $2)", 2, transition);
+	status = tcw_exec(context, NULL, sql, results != NULL ? 2 : 1, values);
+	if (status == TCW_OK && to_state != NULL)
+		status = tcw_exec(context, NULL,
+						  "INSERT INTO tasker.workflow_step_transitions (workflow_step_uuid, to_state)"
+						  " VALUES ($1, $2)", 2, transition);
 	return status;
 }
 
 /* What goes on elsewhere, or after a yield, is no new attempt. */
-static TckptStatus
-on_start(TckptContext *context)
+static TcwStatus
+on_start(TcwContext *context)
 {
 	return change_step(context, "attempts = coalesce(attempts, 0)"
 					   " + CASE WHEN in_process THEN 0 ELSE 1 END, in_process = true",
 					   NULL, NULL);
 }
 
-static TckptStatus
-on_success(TckptContext *context)
+static TcwStatus
+on_success(TcwContext *context)
 {
 	return change_step(context, "results = $2, processed = true, processed_at = now(),"
 					   " in_process = false", context->result, "complete");
 }
 
-static TckptStatus
-on_transient_failure(TckptContext *context)
+static TcwStatus
+on_transient_failure(TcwContext *context)
 {
 	return change_step(context, "in_process = false", NULL, "waiting_for_retry");
 }
 
-static TckptStatus
-on_permanent_failure(TckptContext *context)
+static TcwStatus
+on_permanent_failure(TcwContext *context)
 {
 	return change_step(context, "in_process = false", NULL, "error");
 }
@@ -370,7 +370,7 @@ static void
 stop(int signo)
 {
 	(void) signo;
-	tckpt_worker_stop(worker);
+	tcw_worker_stop(worker);
 }
 
 int
@@ -384,7 +384,7 @@ main(int argc, char **argv)
 		{"exit-when-idle", required_argument, NULL, 'i'},
 		{0}
 	};
-	TckptWorkerOptions options = {
+	TcwWorkerOptions options = {
 		.on_start = on_start,
 		.on_success = on_success,
 		.on_transient_failure = on_transient_failure,
@@ -424,7 +424,7 @@ main(int argc, char **argv)
 		return 2;
 	}
 
-	worker = tckpt_worker_new(&options);
+	worker = tcw_worker_new(&options);
 	if (worker == NULL)
 	{
 		perror(argv[0]);
@@ -432,7 +432,7 @@ main(int argc, char **argv)
 	}
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
-	rc = tckpt_worker_run(worker, handle);
-	tckpt_worker_free(worker);
+	rc = tcw_worker_run(worker, handle);
+	tcw_worker_free(worker);
 	return rc == 0 ? 0 : 1;
 }
