@@ -126,5 +126,22 @@ load('of_owner', 'owner');
 is(query('of_owner', "SELECT tasker_checkpoint_dispatch('$step{2}') IS NOT NULL, cursor FROM tasker_checkpoint_load('$step{2}')"), 't|null',
 	'and what it has dumped is dispatched again');
 
+# Who restores as no superuser has the steps, but their guard only if he may create it.
+foreach my $granted (0, 1)
+{
+	my $new = "by_owner_$granted";
+	$node->safe_psql('postgres', "CREATE DATABASE $new OWNER owner TEMPLATE template0");
+	query($new, 'CREATE EXTENSION tasker_checkpoint');
+	query($new, 'GRANT EXECUTE ON FUNCTION tasker_checkpoint_guard() TO owner') if $granted;
+	$node->command_fails_like([ 'pg_restore', '-U', 'owner', '--no-owner', '-d', $node->connstr($new), "$dump.custom" ],
+		qr/permission denied for table tasker_checkpoint_events/, 'a mere owner cannot restore what is dispatched');
+	my $unguarded = "SELECT statement FROM tasker_checkpoint_health WHERE finding = 'unguarded'";
+	my $statement = query($new, $unguarded);
+	is($statement ne '', !$granted, 'and that the steps are not guarded is told, where it is so');
+	query($new, $statement) if !$granted;
+	is(query($new, "SELECT count(*), tasker_checkpoint_table(), ($unguarded) IS NULL FROM tasker.workflow_steps"),
+		'6|tasker.workflow_steps|t', 'in the end they are there and guarded');
+}
+
 $node->stop;
 done_testing();
