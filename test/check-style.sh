@@ -252,6 +252,18 @@ links()
 		}'
 }
 
+# Documents name the test, or the source, that shows what they say.
+named_files()
+{
+	# shellcheck disable=SC2016	# perl's variables
+	files '\.md$' | xargs -r -d '\n' perl -ne '
+		while (m{`((?:\.ci|bench|clients|examples|sql|src|test)/[a-z0-9_./-]+\.[a-z]+)[ `]|`([a-z-]+\.spec)`}g) {
+			my $file = $1 // "test/isolation/specs/$2";
+			print "$ARGV:$.: no $file\n" unless -e $file;
+		}
+		close ARGV if eof;'
+}
+
 shells()
 {
 	files '(\.sh|^\.ci/run)$' | xargs -r -d '\n' shellcheck -x
@@ -271,6 +283,7 @@ check "tests don't sleep" sleeps
 check "every ereport has an errcode" error_codes
 check "the install script pins the search_path" install_script
 check "links in documents lead somewhere" links
+check "files that documents name are there" named_files
 if command -v shellcheck >/dev/null; then
 	check "shellcheck is content" shells
 fi
