@@ -264,6 +264,21 @@ named_files()
 		close ARGV if eof;'
 }
 
+# The reference stays short, and names each setting, and each function that
+# examples/grants.sql gives to somebody.
+reference()
+{
+	size=$(wc -c <docs/reference.md)
+	[ "$size" -le 55000 ] || echo "docs/reference.md: $size bytes, of 55000"
+	{
+		sed -n "s/.*\"$name\.\([a-z_]*\)\",.*/\1/p" src/guc.c
+		sed -n "s/^    (:'[a-z]*', '\([a-z_ ]*\)'),*\$/\1/p" examples/grants.sql |
+			tr ' ' '\n' | grep -vx attach_table
+	} | sort -u | while read -r word; do
+		grep -qwF "$word" docs/reference.md || echo "docs/reference.md: nothing of $word"
+	done
+}
+
 shells()
 {
 	files '(\.sh|^\.ci/run)$' | xargs -r -d '\n' shellcheck -x
@@ -283,6 +298,7 @@ check "tests don't sleep" sleeps
 check "every ereport has an errcode" error_codes
 check "the install script pins the search_path" install_script
 check "links in documents lead somewhere" links
+check "the reference is whole and short" reference
 check "files that documents name are there" named_files
 if command -v shellcheck >/dev/null; then
 	check "shellcheck is content" shells
