@@ -29,6 +29,7 @@ OBJS = \
 	src/dispatch/protocol.o \
 	src/dispatch/transaction.o \
 	src/document/build.o \
+	src/document/compress.o \
 	src/document/document.o \
 	src/document/figures.o \
 	src/document/history.o \

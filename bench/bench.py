@@ -13,6 +13,7 @@ ROWS = {
     "durable": cost.durable,
     "wal": cost.wal,
     "archive": cost.archive,
+    "defaults": cost.defaults,
     "lz4": cost.lz4,
     "growth": history.growth,
     "hot": history.hot,

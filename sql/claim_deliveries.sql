@@ -110,7 +110,7 @@ SET tasker_checkpoint.max_deliveries = 0;
 UPDATE tasker_checkpoint_events SET deliveries = 2147483647, parked = false;
 CALL lapse();
 SET ROLE regress_tckpt_worker;
-SELECT right(step_uuid::text, 1) AS step, deliveries FROM tasker_checkpoint_claim('one', max_steps => 2);
+SELECT right(step_uuid::text, 1) AS step, deliveries FROM tasker_checkpoint_claim('one', max_steps => 2) ORDER BY 1;
 RESET ROLE;
 SET tasker_checkpoint.max_deliveries = -1; -- fail
 RESET tasker_checkpoint.max_deliveries;

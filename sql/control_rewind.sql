@@ -2,6 +2,7 @@
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set steps :abs_srcdir '/sql/include/steps.sql'
 \i :steps
+SET tasker_checkpoint.history_limit = 100;
 -- cursor and items of every entry of the history
 CREATE FUNCTION history(step uuid) RETURNS text LANGUAGE sql
 RETURN (SELECT string_agg(format('%s:%s', e -> 'cursor', e -> 'items_processed'), ' ') FROM jsonb_array_elements(tasker_checkpoint_get(step) -> 'history') e);
@@ -116,7 +117,7 @@ SELECT sequence FROM tasker_checkpoint_save(:'s1', '6', 6);
 -- the present one is in the document, if not in its history
 SELECT sequence FROM tasker_checkpoint_rewind(:'s1', 7);
 RESET ROLE;
-RESET tasker_checkpoint.history_limit;
+SET tasker_checkpoint.history_limit = 100;
 
 -- the same of one that came with less in its history, as Tasker writes it
 INSERT INTO steps (workflow_step_uuid, checkpoint) VALUES ('00000000-0000-0000-0000-00000000000a',

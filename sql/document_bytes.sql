@@ -156,6 +156,8 @@ DECLARE
 	n int;
 BEGIN
 	PERFORM setseed(seed);
+	PERFORM set_config('tasker_checkpoint.history_limit', entries::text, false);
+	PERFORM set_config('tasker_checkpoint.history_size', size::text, false);
 	UPDATE steps SET checkpoint = NULL;
 	FOR i IN 1 .. rounds LOOP
 		operation := (ARRAY['yield', 'yield', 'save', 'update', 'update', 'update', 'forge', 'keys', 'trim', 'same', 'clear', 'insert', 'limits'])

@@ -34,10 +34,10 @@ UPDATE tasker_checkpoint_events SET deliveries = -1; -- fail
 UPDATE tasker_checkpoint_events SET sequence = -1; -- fail
 UPDATE tasker_checkpoint_events SET yield_digest = NULL; -- fail
 UPDATE tasker_checkpoint_events SET continuation_id = NULL; -- fail
-UPDATE tasker_checkpoint_events SET save_event_id = NULL; -- fail
+UPDATE tasker_checkpoint_events SET save_digest = 1; -- fail
 \set VERBOSITY default
 -- what is whole is stored
-UPDATE tasker_checkpoint_events SET save_event_id = NULL, save_digest = NULL, save_sequence = NULL, save_checkpointed_at = NULL, yield_event_id = NULL, yield_digest = NULL, yield_sequence = NULL, yield_checkpointed_at = NULL, continuation_id = NULL;
+UPDATE tasker_checkpoint_events SET save_digest = NULL, save_checkpointed_at = NULL, yield_event_id = NULL, yield_digest = NULL, yield_sequence = NULL, yield_checkpointed_at = NULL, continuation_id = NULL;
 UPDATE tasker_checkpoint_events SET worker = repeat('x', 200), lease = '7 days';
 UPDATE tasker_checkpoint_events SET worker = NULL, available_at = now();
 SELECT tasker_checkpoint_heartbeat(:'e');
@@ -142,7 +142,7 @@ CALL try('deliveries = -2147483648, sequence = -9223372036854775808, available_a
 CALL try('available_at = NULL, lease_until = ''infinity''');
 CALL try('lease = ''-178000000 years'', lease_until = ''4714-11-24 00:00:00+00 BC'', available_at = ''4714-11-24 00:00:00+00 BC''');
 CALL try('lease = ''178000000 years'', lease_until = ''294276-12-31''');
-CALL try('yield_event_id = event_id, yield_digest = 1, save_event_id = event_id, save_sequence = 1');
+CALL try('yield_event_id = event_id, yield_digest = 1, save_digest = 1');
 CALL try('directive = NULL, parked = NULL, event_id = NULL, worker = NULL, available_at = NULL, lease = NULL, lease_until = NULL, deliveries = NULL, sequence = NULL', false);
 
 -- the next write stores a whole row

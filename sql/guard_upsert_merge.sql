@@ -88,7 +88,7 @@ SELECT new.checkpoint -> 'cursor' AS new, steps.checkpoint -> 'cursor' AS before
 CREATE VIEW regress_tckpt.view AS SELECT workflow_step_uuid AS step, checkpoint AS progress FROM steps;
 UPDATE regress_tckpt.view SET progress = '{"cursor": 14, "items_processed": 14}';
 INSERT INTO regress_tckpt.view VALUES (:'s1', '{"cursor": 14, "items_processed": 14}');
-UPDATE regress_tckpt.view SET progress = '[]'; -- fail
+UPDATE regress_tckpt.view SET progress = '[]' WHERE step = :'s1'; -- fail
 SELECT * FROM stored;
 
 RESET ROLE;

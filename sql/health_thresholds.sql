@@ -79,6 +79,7 @@ RESET tasker_checkpoint.health_stale;
 RESET tasker_checkpoint.max_lease;
 
 -- checkpoints in a row, by JSON's equality; the row ends where cursor or items differ
+SET tasker_checkpoint.history_limit = 100;
 SELECT seed('4', '5', '6', '19', '20', 'of 6 the cursor differs in 1', 'of 6 the items differ in 1', 'back to where it was', '5 numbers');
 SELECT name, count(tasker_checkpoint_save(workflow_step_uuid, '"same"', 0)) FROM steps, generate_series(1, name::integer) WHERE name ~ '^\d+$' GROUP BY 1 ORDER BY name::integer;
 SELECT count(tasker_checkpoint_save(workflow_step_uuid, to_jsonb(n = 2), 1)) FROM steps, generate_series(1, 6) n WHERE name = 'of 6 the cursor differs in 1';

@@ -71,12 +71,12 @@ RESET tasker_checkpoint.history_limit;
 RESET tasker_checkpoint.history_size;
 SELECT tasker_checkpoint_clear(:'s1');
 SET ROLE regress_tckpt_worker;
-SELECT sequence, entries, oldest, truncated FROM yields(1, 100);
-SELECT sequence, entries, oldest, truncated FROM yields(101, 101);
+SELECT sequence, entries, oldest, truncated FROM yields(1, 10);
+SELECT sequence, entries, oldest, truncated FROM yields(11, 11);
 RESET ROLE;
 CALL set_limits('-1', '-1');
 SET ROLE regress_tckpt_worker;
-SELECT sequence, entries, oldest, truncated, size > 100000 AS large FROM yields(102, 1200);
+SELECT sequence, entries, oldest, truncated, size > 100000 AS large FROM yields(12, 1200);
 -- and back
 RESET ROLE;
 RESET tasker_checkpoint.history_limit;

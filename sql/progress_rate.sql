@@ -51,6 +51,7 @@ DROP FUNCTION rate;
 CREATE TABLE steps (id uuid PRIMARY KEY, checkpoint jsonb);
 SELECT tasker_checkpoint_attach('steps', 'id');
 INSERT INTO steps VALUES ('00000000-0000-0000-0000-000000000001');
+SET tasker_checkpoint.history_limit = 21;
 SELECT count(tasker_checkpoint_save('00000000-0000-0000-0000-000000000001', to_jsonb(i), i)) FROM generate_series(1, 150) i;
 SELECT items_processed, rate > 1 AS fast, sequence FROM tasker_checkpoint_progress;
 SELECT sequence FROM tasker_checkpoint_rewind('00000000-0000-0000-0000-000000000001', 140);

@@ -29,7 +29,7 @@
 /* Each has a ring of a few hundred kB in shared memory */
 #define MAX_NOTIFIERS	64
 
-int			tckpt_history_limit = 100;
+int			tckpt_history_limit = 10;
 int			tckpt_history_size = 64 * 1024;
 int			tckpt_cursor_limit = 64 * 1024;
 int			tckpt_results_limit = 1024 * 1024;

@@ -69,6 +69,29 @@ class Plain(Writer):
         self.n += 1
 
 
+class Least(Writer):
+    """The least that any system could store, under a lease of its own."""
+
+    name = "least UPDATE"
+    statement = (
+        "UPDATE plain.workflow_steps"
+        " SET checkpoint = jsonb_build_object('cursor', $2::jsonb,"
+        " 'items_processed', $3::bigint, 'accumulated_results', $4::jsonb,"
+        " 'timestamp', clock_timestamp()), updated_at = now()"
+        " WHERE workflow_step_uuid = $1 AND in_process"
+    )
+
+    def __init__(
+        self, server: Server, database: str, step: str, **settings: Any
+    ) -> None:
+        super().__init__(server, database, step, **settings)
+        self.session.sql(
+            "UPDATE plain.workflow_steps SET in_process = true"
+            " WHERE workflow_step_uuid = %s",
+            step,
+        )
+
+
 class Unfenced(Writer):
     """A yield without an event."""
 
@@ -103,6 +126,18 @@ class FencedSave(_Fenced):
         self.session.run(
             "write", self.step, str(self.n), str(self.n), RESULTS, self.event
         )
+
+
+class ArchivingFencedSave(FencedSave):
+    """A save under a claim that archives what it cuts."""
+
+    name = "archiving fenced save"
+
+    def __init__(
+        self, server: Server, database: str, step: str, **settings: Any
+    ) -> None:
+        settings["tasker_checkpoint__archive_history"] = "on"
+        super().__init__(server, database, step, **settings)
 
 
 class Yield(_Fenced):

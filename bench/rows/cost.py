@@ -9,8 +9,10 @@ from harness.server import NOTIFIER, NOTIFY, Server
 from harness.writers import (
     DOCUMENTS,
     RESULTS,
+    ArchivingFencedSave,
     ArchivingSave,
     FencedSave,
+    Least,
     Plain,
     Save,
     Writer,
@@ -276,7 +278,6 @@ def archive(row: Row) -> None:
                 f"{metric} of archiving save / save, history {history}",
                 ratio(with_it, without),
                 "x",
-                # a history of 100 is the default
                 most=1.1 if history == 100 else None,
             )
             row.figure(
@@ -284,6 +285,44 @@ def archive(row: Row) -> None:
                 figure(with_it),
                 unit,
             )
+
+
+# entries of a history that nobody has set otherwise
+DEFAULT = 10
+
+
+def defaults(row: Row) -> None:
+    """What a fenced save costs at the defaults, with lz4, against the least."""
+    kinds = (Plain, Save, Least, FencedSave, ArchivingFencedSave)
+    NOTIFIER.set(full_page_writes="off")
+    with Setting(NOTIFIER, DEFAULT, kinds, "lz4") as setting:
+        cells = setting.measure(row, 60, COUNTS[DEFAULT])
+        entries, stored = setting.control.sql(
+            "SELECT jsonb_array_length(checkpoint -> 'history'),"
+            " pg_column_size(checkpoint)"
+            " FROM tasker.workflow_steps WHERE workflow_step_uuid = %s",
+            setting.by_name["fenced save"].step,
+        )[0]
+    NOTIFIER.set(full_page_writes="on")
+    fenced = _values(cells, "fenced save", "wal")
+    archiving = _values(cells, "archiving fenced save", "wal")
+    row.figure("entries kept", figure([entries]), "", least=10)
+    row.figure("document, stored", figure([stored]), "bytes")
+    row.figure("WAL of a fenced save", figure(fenced), "bytes", most=750)
+    row.figure(
+        "WAL of an archiving fenced save / fenced save",
+        ratio(archiving, fenced), "x", most=1.1,
+    )  # fmt: skip
+    row.figure(
+        "WAL of the least UPDATE",
+        figure(_values(cells, "least UPDATE", "wal")), "bytes",
+    )  # fmt: skip
+    least = _values(cells, "least UPDATE", "cpu")
+    row.figure("least UPDATE", figure(least), "us")
+    row.figure(
+        "fenced save / least UPDATE",
+        ratio(_values(cells, "fenced save", "cpu"), least), "x",
+    )  # fmt: skip
 
 
 def lz4(row: Row) -> None:

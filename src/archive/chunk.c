@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "archive/chunk.h"
+#include "document/compress.h"
 #include "tasker_checkpoint.h"
 
 static const Oid column_types[TCKPT_CHUNK_NCOLUMNS] = {
@@ -123,7 +124,9 @@ make_row(Relation rel, const TckptChunk *chunk)
 	nulls[TCKPT_CHUNK_CLEARED_BY] = chunk->cleared_by == NULL;
 	if (chunk->cleared_by != NULL)
 		values[TCKPT_CHUNK_CLEARED_BY] = CStringGetTextDatum(chunk->cleared_by);
-	values[TCKPT_CHUNK_ENTRIES] = chunk->entries;
+	values[TCKPT_CHUNK_ENTRIES] = tckpt_compress(chunk->entries,
+												 TupleDescAttr(slot->tts_tupleDescriptor,
+															   TCKPT_CHUNK_ENTRIES));
 	values[TCKPT_CHUNK_RESULTS] = chunk->results;
 	nulls[TCKPT_CHUNK_RESULTS] = !chunk->has_results;
 	return ExecStoreVirtualTuple(slot);

@@ -41,6 +41,9 @@ tckpt_event_new_id(TckptEvent *event)
 	data[6] = (data[6] & 0x0f) | 0x70;
 	data[8] = (data[8] & 0x3f) | 0x80;
 	event->has_event = true;
+
+	/* what was saved under the old one is nobody's to repeat */
+	event->saved.is_set = false;
 }
 
 /* Whether a worker has it, under a lease that has not run out. */

@@ -4,7 +4,8 @@
  *	  Rows of the table tasker_checkpoint_events.
  *
  * The only file that knows its columns.  A row is read into a TckptEvent, and
- * written back whole.
+ * written back whole.  A save is recognized by its event being the present one,
+ * so that its receipt needs neither that nor the sequence, which the row has.
  *
  * The table's owner can store whatever its constraints allow, and drop those.
  * So a row that is read need not be whole; what is missing is taken for what
@@ -48,9 +49,7 @@ static const Oid column_types[NCOLUMNS] = {
 	[TCKPT_EVENT_YIELD_DIGEST] = INT8OID,
 	[TCKPT_EVENT_YIELD_SEQUENCE] = INT8OID,
 	[TCKPT_EVENT_YIELD_CHECKPOINTED_AT] = TIMESTAMPTZOID,
-	[TCKPT_EVENT_SAVE_EVENT_ID] = UUIDOID,
 	[TCKPT_EVENT_SAVE_DIGEST] = INT8OID,
-	[TCKPT_EVENT_SAVE_SEQUENCE] = INT8OID,
 	[TCKPT_EVENT_SAVE_CHECKPOINTED_AT] = TIMESTAMPTZOID
 };
 
@@ -185,19 +184,39 @@ read_time(Datum value, bool isnull)
 	return t < first ? DT_NOBEGIN : t > PG_INT64_MAX / 2 ? DT_NOEND : t;
 }
 
-/* One of which a part is missing is none. */
+/* These two: a receipt of which a part is missing is none. */
 static void
-read_receipt(const Datum *values, const bool *nulls, int column,
-			 TckptReceipt *receipt)
+read_yielded(const Datum *values, const bool *nulls, TckptEvent *event)
 {
-	receipt->is_set = !nulls[column] && !nulls[column + 1] &&
-		!nulls[column + 2] && !nulls[column + 3];
+	TckptReceipt *receipt = &event->yielded;
+
+	receipt->is_set = !nulls[TCKPT_EVENT_YIELD_EVENT_ID] &&
+		!nulls[TCKPT_EVENT_YIELD_DIGEST] && !nulls[TCKPT_EVENT_YIELD_SEQUENCE] &&
+		!nulls[TCKPT_EVENT_YIELD_CHECKPOINTED_AT] && !nulls[TCKPT_EVENT_CONTINUATION];
 	if (receipt->is_set)
 	{
-		receipt->event_id = *DatumGetUUIDP(values[column]);
-		receipt->digest = DatumGetInt64(values[column + 1]);
-		receipt->sequence = DatumGetInt64(values[column + 2]);
-		receipt->checkpointed_at = DatumGetTimestampTz(values[column + 3]);
+		receipt->event_id = *DatumGetUUIDP(values[TCKPT_EVENT_YIELD_EVENT_ID]);
+		receipt->digest = DatumGetInt64(values[TCKPT_EVENT_YIELD_DIGEST]);
+		receipt->sequence = DatumGetInt64(values[TCKPT_EVENT_YIELD_SEQUENCE]);
+		receipt->checkpointed_at = DatumGetTimestampTz(values[TCKPT_EVENT_YIELD_CHECKPOINTED_AT]);
+		event->continuation = *DatumGetUUIDP(values[TCKPT_EVENT_CONTINUATION]);
+	}
+}
+
+/* A save's is of the present event, and of the last checkpoint known here. */
+static void
+read_saved(const Datum *values, const bool *nulls, TckptEvent *event)
+{
+	TckptReceipt *receipt = &event->saved;
+
+	receipt->is_set = event->has_event && !nulls[TCKPT_EVENT_SAVE_DIGEST] &&
+		!nulls[TCKPT_EVENT_SAVE_CHECKPOINTED_AT];
+	if (receipt->is_set)
+	{
+		receipt->event_id = event->event_id;
+		receipt->digest = DatumGetInt64(values[TCKPT_EVENT_SAVE_DIGEST]);
+		receipt->sequence = event->sequence;
+		receipt->checkpointed_at = DatumGetTimestampTz(values[TCKPT_EVENT_SAVE_CHECKPOINTED_AT]);
 	}
 }
 
@@ -236,24 +255,33 @@ tckpt_event_read(Relation rel, HeapTuple tuple, TckptEvent *event)
 	if (!nulls[TCKPT_EVENT_SEQUENCE])
 		event->sequence = Max(DatumGetInt64(values[TCKPT_EVENT_SEQUENCE]), 0);
 
-	read_receipt(values, nulls, TCKPT_EVENT_YIELD_EVENT_ID, &event->yielded);
-	if (nulls[TCKPT_EVENT_CONTINUATION])
-		event->yielded.is_set = false;
-	if (event->yielded.is_set)
-		event->continuation = *DatumGetUUIDP(values[TCKPT_EVENT_CONTINUATION]);
-	read_receipt(values, nulls, TCKPT_EVENT_SAVE_EVENT_ID, &event->saved);
+	read_yielded(values, nulls, event);
+	read_saved(values, nulls, event);
 	return true;
 }
 
 static void
-fill_receipt(const TckptReceipt *receipt, int column, Datum *values, bool *nulls)
+fill_yielded(const TckptEvent *event, Datum *values, bool *nulls)
 {
-	values[column] = UUIDPGetDatum(&receipt->event_id);
-	values[column + 1] = Int64GetDatum(receipt->digest);
-	values[column + 2] = Int64GetDatum(receipt->sequence);
-	values[column + 3] = TimestampTzGetDatum(receipt->checkpointed_at);
-	nulls[column] = nulls[column + 1] = nulls[column + 2] =
-		nulls[column + 3] = !receipt->is_set;
+	const TckptReceipt *receipt = &event->yielded;
+
+	values[TCKPT_EVENT_YIELD_EVENT_ID] = UUIDPGetDatum(&receipt->event_id);
+	values[TCKPT_EVENT_YIELD_DIGEST] = Int64GetDatum(receipt->digest);
+	values[TCKPT_EVENT_YIELD_SEQUENCE] = Int64GetDatum(receipt->sequence);
+	values[TCKPT_EVENT_YIELD_CHECKPOINTED_AT] = TimestampTzGetDatum(receipt->checkpointed_at);
+	values[TCKPT_EVENT_CONTINUATION] = UUIDPGetDatum(&event->continuation);
+	nulls[TCKPT_EVENT_YIELD_EVENT_ID] = nulls[TCKPT_EVENT_YIELD_DIGEST] =
+		nulls[TCKPT_EVENT_YIELD_SEQUENCE] = nulls[TCKPT_EVENT_YIELD_CHECKPOINTED_AT] =
+		nulls[TCKPT_EVENT_CONTINUATION] = !receipt->is_set;
+}
+
+static void
+fill_saved(const TckptEvent *event, Datum *values, bool *nulls)
+{
+	values[TCKPT_EVENT_SAVE_DIGEST] = Int64GetDatum(event->saved.digest);
+	values[TCKPT_EVENT_SAVE_CHECKPOINTED_AT] = TimestampTzGetDatum(event->saved.checkpointed_at);
+	nulls[TCKPT_EVENT_SAVE_DIGEST] = nulls[TCKPT_EVENT_SAVE_CHECKPOINTED_AT] =
+		!event->saved.is_set;
 }
 
 /* The row as it is to be stored; it may point into "event". */
@@ -274,8 +302,6 @@ tckpt_event_row(Relation rel, const TckptEvent *event)
 	values[TCKPT_EVENT_PARKED] = BoolGetDatum(event->parked);
 	values[TCKPT_EVENT_EVENT_ID] = UUIDPGetDatum(&event->event_id);
 	nulls[TCKPT_EVENT_EVENT_ID] = !event->has_event;
-	values[TCKPT_EVENT_CONTINUATION] = UUIDPGetDatum(&event->continuation);
-	nulls[TCKPT_EVENT_CONTINUATION] = !event->yielded.is_set;
 	if (event->worker != NULL)
 		values[TCKPT_EVENT_WORKER] = CStringGetTextDatum(event->worker);
 	values[TCKPT_EVENT_LEASE] = IntervalPGetDatum(lease);
@@ -285,8 +311,8 @@ tckpt_event_row(Relation rel, const TckptEvent *event)
 	values[TCKPT_EVENT_AVAILABLE_AT] = TimestampTzGetDatum(event->available_at);
 	values[TCKPT_EVENT_DELIVERIES] = Int32GetDatum(event->deliveries);
 	values[TCKPT_EVENT_SEQUENCE] = Int64GetDatum(event->sequence);
-	fill_receipt(&event->yielded, TCKPT_EVENT_YIELD_EVENT_ID, values, nulls);
-	fill_receipt(&event->saved, TCKPT_EVENT_SAVE_EVENT_ID, values, nulls);
+	fill_yielded(event, values, nulls);
+	fill_saved(event, values, nulls);
 
 	return ExecStoreVirtualTuple(slot);
 }

@@ -5,25 +5,24 @@
 -- the constraints keep a row that is edited by hand whole; the functions write
 -- below them
 CREATE TABLE tasker_checkpoint_events (
-    -- in the order of src/dispatch/event_row.h; what a yield leaves alone comes first
+    -- in the order of src/dispatch/event_row.h; what a save changes comes last, so
+    -- that the WAL has only that
     step_uuid uuid PRIMARY KEY,
     directive text NOT NULL CHECK (directive IN ('continue', 'pause', 'cancel')),
     parked boolean NOT NULL,
     event_id uuid,
     continuation_id uuid,
-    worker text CHECK (pg_catalog.octet_length(worker) BETWEEN 1 AND 200),
-    available_at timestamptz NOT NULL,
-    lease interval CHECK (lease > interval '0' AND lease <= interval '7 days'),
-    lease_until timestamptz,
-    deliveries integer NOT NULL CHECK (deliveries >= 0),
-    sequence bigint NOT NULL CHECK (sequence >= 0),
     yield_event_id uuid,
     yield_digest bigint,
     yield_sequence bigint,
     yield_checkpointed_at timestamptz,
-    save_event_id uuid,
+    worker text CHECK (pg_catalog.octet_length(worker) BETWEEN 1 AND 200),
+    lease interval CHECK (lease > interval '0' AND lease <= interval '7 days'),
+    deliveries integer NOT NULL CHECK (deliveries >= 0),
+    available_at timestamptz NOT NULL,
+    lease_until timestamptz,
+    sequence bigint NOT NULL CHECK (sequence >= 0),
     save_digest bigint,
-    save_sequence bigint,
     save_checkpointed_at timestamptz,
     CONSTRAINT tasker_checkpoint_events_directive_only_check
         CHECK (event_id IS NOT NULL OR directive <> 'continue'),
@@ -32,7 +31,7 @@ CREATE TABLE tasker_checkpoint_events (
     CONSTRAINT tasker_checkpoint_events_yield_check
         CHECK (pg_catalog.num_nulls(yield_event_id, yield_digest, yield_sequence, yield_checkpointed_at, continuation_id) IN (0, 5)),
     CONSTRAINT tasker_checkpoint_events_save_check
-        CHECK (pg_catalog.num_nulls(save_event_id, save_digest, save_sequence, save_checkpointed_at) IN (0, 4))
+        CHECK (pg_catalog.num_nulls(save_digest, save_checkpointed_at) IN (0, 2))
 )
 USING heap
 -- heartbeats and saves are HOT while their page has room; the table stays
@@ -59,18 +58,17 @@ COMMENT ON COLUMN tasker_checkpoint_events.available_at IS
 'when the event can be claimed; of a claimed one, when its first lease ends; of a paused or cancelled step, since when it cannot be';
 COMMENT ON COLUMN tasker_checkpoint_events.lease IS 'lease last given, by which a save extends it';
 COMMENT ON COLUMN tasker_checkpoint_events.lease_until IS 'when the claim runs out';
-COMMENT ON COLUMN tasker_checkpoint_events.deliveries IS 'claims since the last yield or save that got the step on';
+COMMENT ON COLUMN tasker_checkpoint_events.deliveries IS 'claims since the last checkpoint under a claim that got the step on';
 COMMENT ON COLUMN tasker_checkpoint_events.parked IS
-'whether no claim delivers the event any more, since it was claimed too often without getting on, or its checkpoint breaks readers; lifted by tasker_checkpoint_resume()';
+'whether the event was claimed too often without a checkpoint; lifted by tasker_checkpoint_resume()';
 COMMENT ON COLUMN tasker_checkpoint_events.sequence IS 'number of the last checkpoint known here';
 COMMENT ON COLUMN tasker_checkpoint_events.yield_event_id IS 'event of the last fenced yield, to recognize its replay';
 COMMENT ON COLUMN tasker_checkpoint_events.yield_digest IS 'hash of its cursor, items and results';
 COMMENT ON COLUMN tasker_checkpoint_events.yield_sequence IS 'its receipt''s sequence';
 COMMENT ON COLUMN tasker_checkpoint_events.yield_checkpointed_at IS 'time of its checkpoint';
 COMMENT ON COLUMN tasker_checkpoint_events.continuation_id IS 'its receipt''s event_id';
-COMMENT ON COLUMN tasker_checkpoint_events.save_event_id IS 'event of the last fenced save, to recognize its replay';
-COMMENT ON COLUMN tasker_checkpoint_events.save_digest IS 'hash of its cursor, items and results';
-COMMENT ON COLUMN tasker_checkpoint_events.save_sequence IS 'its receipt''s sequence';
+COMMENT ON COLUMN tasker_checkpoint_events.save_digest IS
+'hash of cursor, items and results of the last save under this event, to recognize its replay; its receipt''s sequence is the row''s';
 COMMENT ON COLUMN tasker_checkpoint_events.save_checkpointed_at IS 'time of its checkpoint';
 
 -- a dump carries dispatched steps, and a restore goes on with them

@@ -245,6 +245,9 @@ BEGIN
                                              WHERE name = 'default_toast_compression'
                                              AND 'lz4' = ANY (enumvals))
                                 THEN ' COMPRESSION lz4' ELSE '' END);
+            -- other columns that are large must not push it out of line: each
+            -- checkpoint would be written to a second table and its index
+            EXECUTE format('ALTER TABLE %s ALTER COLUMN checkpoint SET STORAGE MAIN', steps_name);
         ELSIF col.atttypid <> 'jsonb'::regtype THEN
             RAISE EXCEPTION 'column "checkpoint" of table % must be of type jsonb', steps_name
                 USING ERRCODE = 'datatype_mismatch',

@@ -27,6 +27,7 @@
 #include "dispatch/protocol.h"
 #include "dispatch/transaction.h"
 #include "document/history.h"
+#include "document/compress.h"
 #include "table/compose.h"
 #include "table/guard.h"
 #include "table/rules.h"
@@ -133,6 +134,14 @@ warn_stale(const TckptWrite *write)
 			 errhint("To go back call tasker_checkpoint_rewind(), or write the checkpoint without \"timestamp\".")));
 }
 
+/* A new checkpoint as it is stored. */
+static Datum
+as_stored(const TckptWrite *write, const Jsonb *checkpoint)
+{
+	return tckpt_compress(JsonbPGetDatum(checkpoint),
+						  TupleDescAttr(write->tupdesc, write->attno - 1));
+}
+
 /* The row with another checkpoint; (Datum) 0 is none. */
 static HeapTuple
 with_checkpoint(const TckptWrite *write, Datum checkpoint)
@@ -154,7 +163,7 @@ guard_update(const TckptWrite *write, const Jsonb *new)
 
 	tckpt_require_object(write->step, tckpt_document_read(new, &doc));
 	if (tckpt_is_edit(&doc, &write->olddoc))
-		return with_checkpoint(write, JsonbPGetDatum(tckpt_compose_edit(write, &doc)));
+		return with_checkpoint(write, as_stored(write, tckpt_compose_edit(write, &doc)));
 	if (tckpt_is_stale(write, &doc))
 	{
 		warn_stale(write);
@@ -165,7 +174,7 @@ guard_update(const TckptWrite *write, const Jsonb *new)
 
 	checkpoint = tckpt_compose_new(write, &doc, &composed);
 	tckpt_stale_note(write, composed.checkpointed_at);
-	return with_checkpoint(write, JsonbPGetDatum(checkpoint));
+	return with_checkpoint(write, as_stored(write, checkpoint));
 }
 
 /* What a function of ours stores; NULL if it was superseded after all. */
@@ -191,7 +200,7 @@ guard_own(const TckptWrite *write, const Jsonb *new)
 		outcome->verdict = TCKPT_SUPERSEDED;
 		return NULL;
 	}
-	return with_checkpoint(write, JsonbPGetDatum(checkpoint));
+	return with_checkpoint(write, as_stored(write, checkpoint));
 }
 
 /*
@@ -215,7 +224,7 @@ guard_insert(const TckptWrite *write, const Jsonb *new)
 		Jsonb	   *checkpoint = tckpt_compose_new(write, &doc, &composed);
 
 		tckpt_stale_note(write, composed.checkpointed_at);
-		return with_checkpoint(write, JsonbPGetDatum(checkpoint));
+		return with_checkpoint(write, as_stored(write, checkpoint));
 	}
 
 	tckpt_check_restored(write->step, &doc);

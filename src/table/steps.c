@@ -317,6 +317,9 @@ tckpt_steps_scan(TckptSteps *steps, bool processed, bool read_only)
 		tckpt_steps_read_as(steps, true, &reader);
 	plan = tckpt_read_prepare(&reader, sql, 0, NULL, 0);
 	scan->portal = SPI_cursor_open(NULL, plan, NULL, NULL, false);
+
+	/* code of the table's owner that runs meanwhile must not close it */
+	PinPortal(scan->portal);
 	tckpt_require_table(&reader, plan, steps->trigger.relid, steps->table);
 	tckpt_read_done(&reader);
 	MemoryContextSwitchTo(caller);
@@ -376,6 +379,7 @@ tckpt_steps_scan_next(TckptStepScan *scan, pg_uuid_t *step, TckptStep *row)
 void
 tckpt_steps_scan_end(TckptStepScan *scan)
 {
+	UnpinPortal(scan->portal);
 	SPI_cursor_close(scan->portal);
 	SPI_finish();
 	pfree(scan);

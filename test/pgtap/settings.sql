@@ -6,7 +6,7 @@ CREATE ROLE regress_tckpt_nobody;
 
 CREATE TEMPORARY TABLE contract (name text, boot_val text, unit text, min_val text, max_val text, vartype text, enumvals text[]);
 INSERT INTO contract VALUES
-('history_limit', '100', NULL, '-1', '268435455', 'integer', NULL),
+('history_limit', '10', NULL, '-1', '268435455', 'integer', NULL),
 ('history_size', '65536', 'B', '-1', '268435455', 'integer', NULL),
 ('cursor_limit', '65536', 'B', '-1', '268435455', 'integer', NULL),
 ('results_limit', '1048576', 'B', '-1', '268435455', 'integer', NULL),

@@ -75,9 +75,9 @@ is($node->safe_psql('postgres', qq{
 			FROM tasker_checkpoint_history('$step')) o}),
 	"$total|t", "each writer's own, in its order");
 is($node->safe_psql('postgres', "SELECT jsonb_array_length(checkpoint -> 'history'), checkpoint ->> 'history_truncated' FROM tasker_workflow_steps"),
-	'100|' . ($total - 100), 'the checkpoint has its 100');
+	'10|' . ($total - 10), 'the checkpoint has its 10');
 my $rows = $node->safe_psql('postgres', 'SELECT count(*) FROM tasker_checkpoint_archive');
-cmp_ok($rows, '<=', $total / 100, "the archive has a row for each hundred ($rows)");
+cmp_ok($rows, '<=', $total / 10, "the archive has a row for each ten ($rows)");
 
 # Clears between the yields: each ends a generation, and loses nothing.
 $node->safe_psql('postgres', 'CREATE TABLE accepted (client int, n int)');

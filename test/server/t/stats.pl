@@ -15,6 +15,8 @@ $node->append_conf('postgresql.conf', q{
 shared_preload_libraries = 'tasker_checkpoint'
 max_prepared_transactions = 2
 log_min_messages = debug1
+# what is cut is counted where that is the subject
+tasker_checkpoint.history_limit = 100
 });
 $node->start;
 
