@@ -75,6 +75,9 @@ PG_CPPFLAGS = -I$(SRCDIR)/src -DTCKPT_VERSION='"$(EXTVERSION)"'
 # of their numbers.
 SCRIPT = $(EXTENSION)--$(EXTVERSION).sql
 DATA_built = $(SCRIPT)
+
+# Scripts of released versions, and those that lead from one to the next
+DATA = $(patsubst $(SRCDIR)/%,%,$(wildcard $(SRCDIR)/src/sql/upgrade/*.sql))
 EXTRA_CLEAN = $(SCRIPT)
 
 # PGXS puts --dbname into REGRESS_OPTS only while nobody else sets it.
