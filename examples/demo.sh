@@ -296,7 +296,7 @@ show -c "
 		jsonb_each(sums -> 'packages')
 	ORDER BY (sums -> 'kib' -> key)::bigint DESC LIMIT 3"
 say "   The last receipt: sequence ${receipt% *}, directive ${receipt#* }. Each checkpoint" \
-	'   has left its entry in the history, the newest 100 are kept; the last two:'
+	'   has left its entry in the history, the newest ten are kept; the last two:'
 show -At -c "
 	SELECT jsonb_pretty(
 		checkpoint - '{cursor, items_processed, timestamp, accumulated_results}'::text[] ||
