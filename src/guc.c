@@ -24,8 +24,6 @@
 #define MAX_SIZE	JENTRY_OFFLENMASK
 #define MAX_ENTRIES JB_CMASK
 
-/* A lease is for a worker that lives; more is a mistake */
-
 /* Each has a ring of a few hundred kB in shared memory */
 #define MAX_NOTIFIERS	64
 

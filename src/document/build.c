@@ -125,8 +125,8 @@ tckpt_document_compose(const TckptDocument *doc, const TckptHistory *history)
 	int			npairs = 0;
 	int			extra = 0;
 
-	whole.history = (TckptValue) {JENTRY_ISCONTAINER, tckpt_history_bytes(history),
-		NULL};
+	whole.history = tckpt_value_of(JENTRY_ISCONTAINER,
+								   tckpt_history_bytes(history), NULL);
 	if (truncated > 0)
 		whole.history_truncated = tckpt_value_of_int64(truncated);
 	else

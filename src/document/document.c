@@ -52,7 +52,12 @@ document_field(TckptDocument *doc, const char *key, uint32 keylen)
 TckptPair
 tckpt_own_pair(TckptKey key, TckptValue value)
 {
-	return (TckptPair) {tckpt_own_keys[key].name, tckpt_own_keys[key].len, value};
+	TckptPair	pair;
+
+	pair.key = tckpt_own_keys[key].name;
+	pair.keylen = tckpt_own_keys[key].len;
+	pair.value = value;
+	return pair;
 }
 
 /* tckpt_document_read() for any container. */

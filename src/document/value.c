@@ -45,7 +45,7 @@
 TckptValue
 tckpt_value_null(void)
 {
-	return (TckptValue) {JENTRY_ISNULL, 0, ""};
+	return tckpt_value_of(JENTRY_ISNULL, 0, "");
 }
 
 /*
@@ -56,14 +56,11 @@ tckpt_value_null(void)
 TckptValue
 tckpt_value_at(const char *data, uint32 offset, uint32 end, JEntry entry)
 {
-	TckptValue	value;
+	JEntry		type = entry & JENTRY_TYPEMASK;
 
-	value.type = entry & JENTRY_TYPEMASK;
-	if (TCKPT_IS_ALIGNED_TYPE(value.type))
+	if (TCKPT_IS_ALIGNED_TYPE(type))
 		offset = INTALIGN(offset);
-	value.len = end - offset;
-	value.data = data + offset;
-	return value;
+	return tckpt_value_of(type, end - offset, data + offset);
 }
 
 /* The root of a jsonb as a value, a scalar without the array around it. */
@@ -77,8 +74,7 @@ tckpt_value_of_jsonb(const Jsonb *jb)
 							  JBE_OFFLENFLD(root->children[0]),
 							  root->children[0]);
 
-	return (TckptValue) {JENTRY_ISCONTAINER, VARSIZE(jb) - VARHDRSZ,
-						 (const char *) root};
+	return tckpt_value_of(JENTRY_ISCONTAINER, VARSIZE(jb) - VARHDRSZ, root);
 }
 
 TckptValue
@@ -86,7 +82,7 @@ tckpt_value_of_int64(int64 value)
 {
 	Numeric		num = int64_to_numeric(value);
 
-	return (TckptValue) {JENTRY_ISNUMERIC, VARSIZE(num), (const char *) num};
+	return tckpt_value_of(JENTRY_ISNUMERIC, VARSIZE(num), num);
 }
 
 /* Writes the last "n" digits of a number and what comes after it. */
@@ -119,7 +115,7 @@ tckpt_value_of_timestamp(TimestampTz value)
 	p = put_digits(p, 2, tm.tm_sec, '.');
 	(void) put_digits(p, 6, (int) fsec, 'Z');
 
-	return (TckptValue) {JENTRY_ISSTRING, TIMESTAMP_LEN, buf};
+	return tckpt_value_of(JENTRY_ISSTRING, TIMESTAMP_LEN, buf);
 }
 
 /* A value as a jsonb of its own, always a copy. */

@@ -47,6 +47,17 @@ typedef struct TckptNumber
 #define TCKPT_IS_ALIGNED_TYPE(type) \
 	((type) == JENTRY_ISNUMERIC || (type) == JENTRY_ISCONTAINER)
 
+static inline TckptValue
+tckpt_value_of(JEntry type, uint32 len, const void *data)
+{
+	TckptValue	value;
+
+	value.type = type;
+	value.len = len;
+	value.data = data;
+	return value;
+}
+
 extern TckptValue tckpt_value_at(const char *data, uint32 offset, uint32 end,
 								 JEntry entry);
 extern TckptValue tckpt_value_null(void);
