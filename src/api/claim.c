@@ -232,7 +232,10 @@ PG_FUNCTION_INFO_V1(tasker_checkpoint_claim);
 Datum
 tasker_checkpoint_claim(PG_FUNCTION_ARGS)
 {
-	Claim		claim = {.fcinfo = fcinfo, .function = fcinfo->flinfo->fn_oid};
+	Claim		claim = {
+		.fcinfo = fcinfo,
+		.function = fcinfo->flinfo->fn_oid
+	};
 
 	(void) tckpt_begin_write("tasker_checkpoint_claim()");
 	check_claim_arguments(fcinfo, &claim);

@@ -157,7 +157,9 @@ tasker_checkpoint_dispatched(PG_FUNCTION_ARGS)
 			Int64GetDatum(event.sequence)
 		};
 		bool		nulls[DISPATCHED_COLUMNS] = {
-			[5] = !claimed, [6] = !claimed, [7] = !claimed
+			[5] = !claimed,
+			[6] = !claimed,
+			[7] = !claimed
 		};
 
 		CHECK_FOR_INTERRUPTS();

@@ -201,7 +201,10 @@ PG_FUNCTION_INFO_V1(tasker_checkpoint_yield_step_event);
 Datum
 tasker_checkpoint_yield_step_event(PG_FUNCTION_ARGS)
 {
-	TckptRequest request = {.kind = TCKPT_YIELD, .quiet = true};
+	TckptRequest request = {
+		.kind = TCKPT_YIELD,
+		.quiet = true
+	};
 	TckptOutcome outcome;
 	TckptEvent	event;
 	TckptDocument doc;

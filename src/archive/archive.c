@@ -84,7 +84,10 @@ has_entry(const TckptHistory *history, int64 sequence, TimestampTz at)
 TckptPosition
 tckpt_chunk_position(const TckptChunk *newest, const TckptHistory *present)
 {
-	TckptPosition position = {.generation = newest->generation, .archived = newest->last};
+	TckptPosition position = {
+		.generation = newest->generation,
+		.archived = newest->last
+	};
 
 	/* a clear that is followed by its own checkpoint never came about */
 	position.goes_on = has_entry(present, newest->last, newest->last_at) ||

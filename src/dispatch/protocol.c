@@ -205,7 +205,10 @@ tckpt_dispatch_offer(TckptEvent *event, TimestampTz available_at)
 void
 tckpt_dispatch_forget(Oid function, const TckptEvent *event)
 {
-	TckptEvent	rest = {.tid = event->tid, .locked = event->locked};
+	TckptEvent	rest = {
+		.tid = event->tid,
+		.locked = event->locked
+	};
 
 	if (event->directive == TCKPT_CONTINUE)
 	{

@@ -248,7 +248,10 @@ static bool
 update_locked(TckptSteps *steps, TckptStatement statement,
 			  const pg_uuid_t *step, const Jsonb *checkpoint)
 {
-	TckptRequest request = {.kind = TCKPT_CLEAR, .step = *step};
+	TckptRequest request = {
+		.kind = TCKPT_CLEAR,
+		.step = *step
+	};
 	TckptOutcome outcome = {0};
 	TckptAnnouncement announcement = {
 		.request = &request,
