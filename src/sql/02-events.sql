@@ -58,9 +58,9 @@ COMMENT ON COLUMN tasker_checkpoint_events.available_at IS
 'when the event can be claimed; of a claimed one, when its first lease ends; of a paused or cancelled step, since when it cannot be';
 COMMENT ON COLUMN tasker_checkpoint_events.lease IS 'lease last given, by which a save extends it';
 COMMENT ON COLUMN tasker_checkpoint_events.lease_until IS 'when the claim runs out';
-COMMENT ON COLUMN tasker_checkpoint_events.deliveries IS 'claims since the last checkpoint under a claim that got the step on';
+COMMENT ON COLUMN tasker_checkpoint_events.deliveries IS 'claims since the last yield or save that got the step on';
 COMMENT ON COLUMN tasker_checkpoint_events.parked IS
-'whether the event was claimed too often without a checkpoint; lifted by tasker_checkpoint_resume()';
+'whether no claim delivers the event any more, since it was claimed too often without getting on, or its checkpoint breaks readers; lifted by tasker_checkpoint_resume()';
 COMMENT ON COLUMN tasker_checkpoint_events.sequence IS 'number of the last checkpoint known here';
 COMMENT ON COLUMN tasker_checkpoint_events.yield_event_id IS 'event of the last fenced yield, to recognize its replay';
 COMMENT ON COLUMN tasker_checkpoint_events.yield_digest IS 'hash of its cursor, items and results';

@@ -8,7 +8,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
 REVOKE EXECUTE ON FUNCTION tasker_checkpoint_dispatch(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_dispatch(uuid) IS
-'offers a step to the workers and wakes them at commit; returns the event''s id, that of the unclaimed event if there is one already, NULL if the step is claimed, paused, cancelled or parked; raises 22004, 55000, P0002';
+'offers a step to the workers and wakes them at commit; returns the event''s id, that of the unclaimed event if there is one already, NULL if the step is claimed, paused, cancelled or parked; raises 22004, 25006, 55000, P0002';
 
 CREATE TYPE tasker_checkpoint_dispatched_step AS (
     step_uuid uuid,
@@ -31,9 +31,9 @@ COMMENT ON COLUMN tasker_checkpoint_dispatched_step.has_event IS
 COMMENT ON COLUMN tasker_checkpoint_dispatched_step.directive IS
 'what the next receipt tells the worker: continue, pause or cancel';
 COMMENT ON COLUMN tasker_checkpoint_dispatched_step.parked IS
-'whether it was claimed too often without a checkpoint';
+'whether no claim delivers it any more, since it was claimed too often without getting on, or its checkpoint breaks readers';
 COMMENT ON COLUMN tasker_checkpoint_dispatched_step.available_at IS
-'when it can be claimed; of a claimed one, when its first lease ends';
+'when it can be claimed; of a claimed one, when its first lease ends; of a paused or cancelled one, since when it cannot be';
 COMMENT ON COLUMN tasker_checkpoint_dispatched_step.worker IS
 'who has claimed it; NULL if nobody has';
 COMMENT ON COLUMN tasker_checkpoint_dispatched_step.lease IS
@@ -41,7 +41,7 @@ COMMENT ON COLUMN tasker_checkpoint_dispatched_step.lease IS
 COMMENT ON COLUMN tasker_checkpoint_dispatched_step.lease_until IS
 'when the claim runs out; NULL if nobody has it';
 COMMENT ON COLUMN tasker_checkpoint_dispatched_step.deliveries IS
-'claims since the last checkpoint under a claim';
+'claims since the last yield or save that got the step on';
 COMMENT ON COLUMN tasker_checkpoint_dispatched_step.sequence IS
 'number of the last checkpoint known to the dispatch';
 
@@ -50,4 +50,4 @@ RETURNS SETOF tasker_checkpoint_dispatched_step
 LANGUAGE C STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_dispatched(uuid) IS
-'the steps that are dispatched, paused or cancelled, of those that the caller can see, by step, or the given one; raises 55000, P0002';
+'the steps that are dispatched, paused or cancelled, in the order of their keys, or the given one: all, also those that are gone, or, under row security, those that the caller can see; raises 55000, P0002';

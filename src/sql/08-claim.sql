@@ -29,7 +29,7 @@ COMMENT ON COLUMN tasker_checkpoint_delivery.accumulated_results IS
 COMMENT ON COLUMN tasker_checkpoint_delivery.sequence IS
 'number of the checkpoint; 0 without one';
 COMMENT ON COLUMN tasker_checkpoint_delivery.deliveries IS
-'claims since the last checkpoint that got the step on, this one included; more than 1 means that a worker failed';
+'claims since the last yield or save that got the step on, this one included; more than 1 means that a worker failed';
 
 CREATE FUNCTION tasker_checkpoint_claim(
     worker text,
@@ -43,7 +43,7 @@ ROWS 1
 AS 'MODULE_PATHNAME';
 REVOKE EXECUTE ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid) IS
-'takes up to max_steps dispatched steps, or the given one, for a worker until the lease ends; those that wait longest first; returns each with where to resume; raises 22004, 22023, 25000, 55000, P0002';
+'takes up to max_steps (1 to 1000) dispatched steps, or the given one, for a worker until the lease ends, which is at most tasker_checkpoint.max_lease; those that wait longest first; returns each with where to resume; to be committed before the work; raises 22004, 22023, 25000, 25006, 55000, P0002';
 
 CREATE FUNCTION tasker_checkpoint_heartbeat(event_id uuid, lease interval DEFAULT NULL)
 RETURNS boolean
@@ -51,7 +51,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
 REVOKE EXECUTE ON FUNCTION tasker_checkpoint_heartbeat(uuid, interval) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_heartbeat(uuid, interval) IS
-'extends a claim to now and its lease, or the given one; never shortens it and never waits; false if the claim was superseded: stop; raises 22004, 22023';
+'extends a claim to now and its lease, or the given one, which is at most tasker_checkpoint.max_lease; never shortens it and never waits; false if the claim was superseded, or nobody has claimed the event: stop; raises 22004, 22023, 25006';
 
 CREATE FUNCTION tasker_checkpoint_complete(event_id uuid)
 RETURNS boolean
@@ -59,7 +59,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
 REVOKE EXECUTE ON FUNCTION tasker_checkpoint_complete(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_complete(uuid) IS
-'ends a step''s dispatch, since its handler finished or failed for good; the checkpoint stays; false if the event is not the step''s current one; raises 22004';
+'ends a step''s dispatch, since its handler finished or failed for good; the checkpoint stays; true if it was ended; false if the event is not the step''s current one: roll back; raises 22004, 25006';
 
 CREATE FUNCTION tasker_checkpoint_release(
     event_id uuid,
@@ -71,4 +71,4 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
 REVOKE EXECUTE ON FUNCTION tasker_checkpoint_release(uuid, interval, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_release(uuid, interval, boolean) IS
-'hands a step back, to be claimed again after the delay (0 to 1 day) from its last checkpoint; if the worker was only interrupted, the delivery that its claim counted is taken back; false if the event is not the step''s current one; raises 22004, 22023';
+'hands a step back, to be claimed again after the delay (0 to 1 day) from its last checkpoint; if the worker was only interrupted, the delivery that its claim counted is taken back; true if it was handed back; false if the event is not the step''s current one; raises 22004, 22023, 25006';

@@ -16,7 +16,7 @@ CREATE TYPE tasker_checkpoint_history_entry AS (
 COMMENT ON TYPE tasker_checkpoint_history_entry IS
 'a checkpoint that a step had';
 COMMENT ON COLUMN tasker_checkpoint_history_entry.generation IS
-'1, and one more after each clear that was archived';
+'1, and one more after each clear that was archived, or where the key was used again';
 COMMENT ON COLUMN tasker_checkpoint_history_entry.sequence IS
 'number of the checkpoint in its generation';
 COMMENT ON COLUMN tasker_checkpoint_history_entry.cursor IS

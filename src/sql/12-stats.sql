@@ -54,7 +54,7 @@ COMMENT ON COLUMN tasker_checkpoint_statistics.claims IS
 COMMENT ON COLUMN tasker_checkpoint_statistics.expired_claims IS
 'those of them that were taken from a worker whose lease had run out';
 COMMENT ON COLUMN tasker_checkpoint_statistics.parked IS
-'steps parked because they were claimed too often without a checkpoint';
+'steps parked because they were claimed too often without getting on, or their checkpoint breaks readers';
 COMMENT ON COLUMN tasker_checkpoint_statistics.notifications_sent IS
 'wake-ups sent';
 COMMENT ON COLUMN tasker_checkpoint_statistics.notifications_batched IS
@@ -70,7 +70,7 @@ LANGUAGE C VOLATILE PARALLEL SAFE
 AS 'MODULE_PATHNAME';
 REVOKE EXECUTE ON FUNCTION tasker_checkpoint_stats() FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_stats() IS
-'what was done and refused in this database since the server''s start or the last reset; NULLs and a NOTICE if the library is not preloaded';
+'what was done and refused in this database since the server''s start or the last reset; one row, of NULLs and with a NOTICE if the library is not preloaded';
 
 CREATE FUNCTION tasker_checkpoint_stats_reset()
 RETURNS void
