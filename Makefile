@@ -7,8 +7,10 @@ PGFILEDESC = "tasker_checkpoint - checkpoints of batch workflow steps"
 OBJS = \
 	$(WIN32RES) \
 	src/api/attach.o \
+	src/api/call.o \
 	src/api/claim.o \
 	src/api/control.o \
+	src/api/doctor.o \
 	src/api/findings.o \
 	src/api/health.o \
 	src/api/history.o \
@@ -16,6 +18,7 @@ OBJS = \
 	src/api/offer.o \
 	src/api/progress.o \
 	src/api/read.o \
+	src/api/registrations.o \
 	src/api/sample.o \
 	src/api/version.o \
 	src/api/write.o \
@@ -42,6 +45,7 @@ OBJS = \
 	src/rows/relation.o \
 	src/rows/write.o \
 	src/table/attached.o \
+	src/table/candidates.o \
 	src/table/compose.o \
 	src/table/cursor_index.o \
 	src/table/guard.o \

@@ -36,25 +36,21 @@ WHERE role <> ''
 AND n.oid IN (:schema, (SELECT relnamespace FROM pg_class WHERE oid = :steps))
 \gexec
 
--- The table. The guard trigger names its key and its checkpoint, in this order;
--- of the other columns it may have only some.
+-- The table. Of the columns besides key and checkpoint it may have only some.
 SELECT format('GRANT SELECT ON %s TO %I', :steps::regclass, role)
 FROM unnest(ARRAY[:'reader', :'operator']) AS role
 WHERE role <> ''
 \gexec
 SELECT format('GRANT %s (%s) ON %s TO %I', privilege,
               string_agg(quote_ident(attname), ', ' ORDER BY attnum), :steps::regclass, role)
-FROM (VALUES
-    (:'worker', 'SELECT', true, '{processed}'::name[]),
-    (:'worker', 'UPDATE', false, '{updated_at}'),
-    (:'operator', 'UPDATE', false,
-     '{updated_at,in_process,processed,processed_at,results,backoff_request_seconds}')
-) AS g (role, privilege, with_key, names)
-JOIN pg_trigger t ON tgrelid = :steps AND tgparentid = 0
-JOIN pg_proc p ON p.oid = tgfoid AND proname = 'tasker_checkpoint_guard' AND pronamespace = :schema
-JOIN pg_attribute ON attrelid = :steps AND NOT attisdropped
-     AND (attname = ANY (names) OR attnum = tgattr[1] OR (with_key AND attnum = tgattr[0]))
-WHERE role <> ''
+FROM :schema_name.tasker_checkpoint_registrations() r
+CROSS JOIN LATERAL (VALUES
+    (:'worker', 'SELECT', ARRAY[key_column, checkpoint_column, processed_column]),
+    (:'worker', 'UPDATE', ARRAY[checkpoint_column, updated_at_column]),
+    (:'operator', 'UPDATE', ARRAY[checkpoint_column, updated_at_column] || retry_columns)
+) AS g (role, privilege, names)
+JOIN pg_attribute ON attrelid = relid AND attname = ANY (names)
+WHERE attached AND relid = steps AND role <> ''
 GROUP BY role, privilege
 \gexec
 
@@ -77,7 +73,7 @@ SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', p.oid::regprocedure, role)
 FROM (VALUES
     (:'worker', 'dispatch claim heartbeat yield save yield_step_event complete release'),
     (:'operator', 'dispatch pause resume cancel rewind clear reset_for_retry'),
-    (:'operator', 'attach attach_table detach doctor stats stats_reset'),
+    (:'operator', 'attach detach doctor stats stats_reset'),
     (:'operator', 'purge trim purge_events purge_archive')
 ) AS g (role, functions)
 CROSS JOIN string_to_table(functions, ' ') AS f

@@ -69,7 +69,7 @@ CREATE INDEX computed_short ON jobs (md5(at));
 CREATE INDEX computed_predicate ON jobs (note) WHERE items > 10;
 CREATE INDEX computed_year ON jobs (year);
 CREATE INDEX unrelated ON jobs (other) WHERE other IS NOT NULL;
-SELECT name, detail FROM tasker_checkpoint_hot_indexes('jobs', 'checkpoint');
+SELECT name, detail FROM tasker_checkpoint_hot_indexes();
 ALTER TABLE jobs DROP COLUMN at, DROP COLUMN items, DROP COLUMN year, DROP COLUMN other;
 DROP INDEX whole_row, whole_predicate;
 
@@ -89,18 +89,18 @@ CREATE INDEX f4 ON jobs (lower(checkpoint ->> 'cursor'));
 CREATE INDEX f5 ON jobs ((checkpoint::text));
 CREATE INDEX f6 ON jobs ((checkpoint ->> 'cursor') COLLATE "C" DESC);
 CREATE INDEX f7 ON jobs (note, (checkpoint ->> 'cursor'));
-SELECT name, detail LIKE '%refuses a cursor%' AS bounds FROM tasker_checkpoint_hot_indexes('jobs', 'checkpoint');
+SELECT name, detail LIKE '%refuses a cursor%' AS bounds FROM tasker_checkpoint_hot_indexes();
 DROP INDEX e1, e2, e3, e4, e5, e6, e7, e8, f1, f2, f3, f4, f5, f6, f7;
 -- whatever the column is called
 ALTER TABLE jobs RENAME COLUMN checkpoint TO "a.b (^c) é";
 CREATE INDEX e1 ON jobs (md5("a.b (^c) é" ->> 'cursor'));
 CREATE INDEX f1 ON jobs (("a.b (^c) é" ->> 'cursor'));
-SELECT name, detail LIKE '%refuses a cursor%' AS bounds FROM tasker_checkpoint_hot_indexes('jobs', 'a.b (^c) é');
+SELECT name, detail LIKE '%refuses a cursor%' AS bounds FROM tasker_checkpoint_hot_indexes();
 DROP INDEX e1, f1;
 ALTER TABLE jobs RENAME COLUMN "a.b (^c) é" TO "cursor";
 CREATE INDEX e1 ON jobs ((cursor ->> 'history'));
 CREATE INDEX f1 ON jobs ((cursor ->> 'cursor'));
-SELECT name, detail LIKE '%refuses a cursor%' AS bounds FROM tasker_checkpoint_hot_indexes('jobs', 'cursor');
+SELECT name, detail LIKE '%refuses a cursor%' AS bounds FROM tasker_checkpoint_hot_indexes();
 DROP INDEX e1, f1;
 ALTER TABLE jobs RENAME COLUMN "cursor" TO checkpoint;
 

@@ -109,7 +109,7 @@ SELECT tasker_checkpoint_attach('jobs', 'k');
 
 -- the part of attach that is in PL/pgSQL is for nobody else to call
 RESET ROLE;
-SELECT tasker_checkpoint_attach_table('jobs', NULL, 'k', false); -- fail
+SELECT tasker_checkpoint_attach_table('jobs', 'k', 'tasker_checkpoint_guard()'); -- fail
 SET client_min_messages = error;
 DROP EXTENSION tasker_checkpoint;
 DROP FOREIGN DATA WRAPPER regress_tckpt_fdw CASCADE;

@@ -54,6 +54,16 @@ SELECT status, regexp_replace(found, 'pg_temp_\d+', 'pg_temp') AS found FROM fin
 SELECT statement FROM findings WHERE found LIKE '%other%' \gexec
 DROP TABLE own;
 SELECT * FROM findings;
+-- one that is as attach makes it, but on another owner's table, and not marked
+CREATE ROLE regress_tckpt_owner;
+CREATE TABLE others (id uuid PRIMARY KEY, checkpoint jsonb);
+CREATE TRIGGER stray BEFORE INSERT OR UPDATE OF id, checkpoint ON others FOR EACH ROW EXECUTE FUNCTION regress_home.tasker_checkpoint_guard();
+ALTER TABLE others OWNER TO regress_tckpt_owner;
+SELECT * FROM findings;
+SELECT regress_home.tasker_checkpoint_table();
+SELECT "check" FROM regress_home.tasker_checkpoint_doctor() WHERE "check" IN ('limits', 'events');
+DROP TABLE others;
+DROP ROLE regress_tckpt_owner;
 
 -- others' functions with our names; the doctor's own calls, and what it proposes, do not mean them
 CREATE ROLE regress_tckpt_other;
@@ -61,6 +71,9 @@ GRANT CREATE, USAGE ON SCHEMA regress_home TO regress_tckpt_other;
 SET ROLE regress_tckpt_other;
 CREATE FUNCTION regress_home.tasker_checkpoint_attach(text) RETURNS text LANGUAGE sql AS $$ SELECT 'planted' $$;
 CREATE FUNCTION regress_home.tasker_checkpoint_purge_events(integer) RETURNS bigint LANGUAGE sql AS $$ SELECT 1000000 $$;
+CREATE FUNCTION regress_home.tasker_checkpoint_check_names(x integer DEFAULT 1) RETURNS TABLE (status text, found text, statement text)
+LANGUAGE sql AS $$ SELECT 'planted', 'planted', 'planted' $$;
+CREATE FUNCTION regress_home.tasker_checkpoint_registrations(x integer DEFAULT 1) RETURNS SETOF integer LANGUAGE sql AS $$ SELECT 1 $$;
 RESET ROLE;
 SELECT found, statement FROM findings;
 SELECT statement FROM findings \gexec

@@ -19,10 +19,11 @@ SET ROLE regress_tckpt_planter;
 SET search_path = pg_catalog;
 SET client_min_messages = error;
 SET check_function_bodies = off;
-CALL pg_temp.plant('public', :'script', '{text,name,oid,regclass,int4,bool,anyelement}');
+CALL pg_temp.plant('public', :'script', '{text,name,oid,regclass,int4,bool,anyelement}',
+	'{regproc,regprocedure,regrole,int2,int8,"\"char\"",jsonb,real,float8,numeric,interval,timestamptz,text[],name[],int2[],oid[],int2vector,xid,aclitem[]}');
 \connect
 SET client_min_messages = warning;
-SELECT count(*) > 1000 AS many FROM pg_catalog.pg_operator WHERE oprowner = 'regress_tckpt_planter'::regrole;
+SELECT count(*) > 1000 AS many FROM pg_catalog.pg_operator WHERE oprowner OPERATOR(pg_catalog.=) 'regress_tckpt_planter'::regrole;
 -- they would run
 SELECT public.format('x'::text, 'y'::name);
 SELECT 1::oid OPERATOR(public.=) 1::regclass;
@@ -63,7 +64,7 @@ SELECT tasker_checkpoint_purge_archive('1 day');
 SELECT pg_catalog.count(1) OPERATOR(pg_catalog.>) 0 AS looked FROM tasker_checkpoint_doctor();
 SELECT FROM tasker_checkpoint_health;
 SELECT FROM tasker_checkpoint_progress;
-SELECT FROM tasker_checkpoint_hot_indexes('tasker.workflow_steps', 'checkpoint');
+SELECT FROM tasker_checkpoint_hot_indexes();
 
 SET client_min_messages = error;
 \connect contrib_regression

@@ -20,7 +20,7 @@ CREATE FUNCTION seen() RETURNS SETOF text LANGUAGE sql AS $$
 	SELECT 'doctor ' || d::text FROM tasker_checkpoint_doctor() d
 	UNION ALL SELECT 'health ' || h::text FROM tasker_checkpoint_health h
 	UNION ALL SELECT 'progress ' || concat_ws(' ', step_uuid, items_processed, total, bar, state) FROM tasker_checkpoint_progress
-	UNION ALL SELECT 'index ' || i::text FROM tasker_checkpoint_hot_indexes('tasker.workflow_steps', 'checkpoint') i
+	UNION ALL SELECT 'index ' || i::text FROM tasker_checkpoint_hot_indexes() i
 	UNION ALL SELECT 'archive ' || tasker_checkpoint_purge_archive('1 day')
 	ORDER BY 1
 $$;

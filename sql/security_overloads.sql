@@ -72,7 +72,7 @@ FROM (VALUES
 	('regress_tckpt_home.tasker_checkpoint_attach(NULL::regclass, ''id''::name, false)', 'attach'),
 	('regress_tckpt_home.tasker_checkpoint_attach(''steps''::regclass, ''id''::name, true)', 'attach'),
 	('regress_tckpt_home.tasker_checkpoint_detach()', 'detach'),
-	('regress_tckpt_home.tasker_checkpoint_hot_indexes(''steps''::regclass, ''checkpoint''::name)', 'hot_indexes'),
+	('regress_tckpt_home.tasker_checkpoint_hot_indexes()', 'hot_indexes'),
 	('regress_tckpt_home.tasker_checkpoint_history(''00000000-0000-0000-0000-000000000002''::uuid)', 'history'),
 	('regress_tckpt_home.tasker_checkpoint_dispatched(NULL::uuid)', 'dispatched'),
 	('regress_tckpt_home.tasker_checkpoint_purge_archive(''0''::interval, 1000, false)', 'purge_archive'),

@@ -11,7 +11,9 @@
 
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "fmgr.h"
+#include "utils/acl.h"
 
 #if PG_VERSION_NUM < 150000
 #error "tasker_checkpoint needs PostgreSQL 15 or later"
@@ -29,16 +31,43 @@
 	PG_MODULE_MAGIC
 #endif
 
+/* Rights of a role, for which each kind of object had its own function before 16 */
 #if PG_VERSION_NUM >= 160000
-#define tckpt_owns_table(relid, role) \
-	object_ownercheck(RelationRelationId, relid, role)
-#define tckpt_schema_aclcheck(namespace, role, mode) \
-	object_aclcheck(NamespaceRelationId, namespace, role, mode)
+static inline bool
+tckpt_owns_table(Oid relid, Oid role)
+{
+	return object_ownercheck(RelationRelationId, relid, role);
+}
+
+static inline bool
+tckpt_may_execute(Oid function, Oid role)
+{
+	return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+}
+
+static inline AclResult
+tckpt_schema_aclcheck(Oid namespace, Oid role, AclMode mode)
+{
+	return object_aclcheck(NamespaceRelationId, namespace, role, mode);
+}
 #else
-#define tckpt_owns_table(relid, role) \
-	pg_class_ownercheck(relid, role)
-#define tckpt_schema_aclcheck(namespace, role, mode) \
-	pg_namespace_aclcheck(namespace, role, mode)
+static inline bool
+tckpt_owns_table(Oid relid, Oid role)
+{
+	return pg_class_ownercheck(relid, role);
+}
+
+static inline bool
+tckpt_may_execute(Oid function, Oid role)
+{
+	return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+}
+
+static inline AclResult
+tckpt_schema_aclcheck(Oid namespace, Oid role, AclMode mode)
+{
+	return pg_namespace_aclcheck(namespace, role, mode);
+}
 #endif
 
 /*

@@ -1,14 +1,15 @@
 -- What a role without rights can plant in a schema that is on somebody's
 -- search_path, so that it fits a call better than what pg_catalog has.
 --
--- CALL pg_temp.plant(schema, text, types) plants, as the current user, operators
--- and functions of all names of pg_catalog's that the text has, for arguments of
--- these types in every combination; a type of its own, to which others are cast
--- implicitly; relations and types named like pg_catalog's. Each that runs says
+-- CALL pg_temp.plant(schema, text, types, operands) plants, as the current user,
+-- operators and functions of all names of pg_catalog's that the text has, for
+-- arguments of these types in every combination, operators for these operands
+-- besides; a type of its own, to which others are cast implicitly; relations and
+-- types named like pg_catalog's. Each that runs says
 -- "planted NAME ran as USER" in a WARNING. The caller's search_path is to be
 -- pg_catalog, and client_min_messages error.
 
-CREATE PROCEDURE pg_temp.plant(home name, script text, kinds text[])
+CREATE PROCEDURE pg_temp.plant(home name, script text, kinds text[], operands text[] DEFAULT '{}')
 LANGUAGE plpgsql AS $plant$
 DECLARE
 	own CONSTANT text := format('%I.planted', home);
@@ -22,6 +23,8 @@ BEGIN
 	FOR p IN
 		WITH kind AS (
 			SELECT unnest(kinds || own) AS name
+		), operand AS (
+			SELECT name FROM kind UNION SELECT unnest(operands)
 		), operator AS (
 			SELECT oprname AS name, CASE WHEN bool_and(oprresult = 'bool'::regtype) THEN 'bool'
 										 WHEN oprname IN ('->', '#>') THEN 'jsonb' ELSE 'text' END AS result
@@ -43,7 +46,7 @@ BEGIN
 			UNION ALL
 			SELECT 'op' || o.name, l.name || ', ' || r.name, o.result,
 				format('CREATE OPERATOR %I.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = %I.%I)', home, o.name, l.name, r.name, home, 'op' || o.name)
-			FROM operator o, kind l, kind r
+			FROM operator o, operand l, operand r
 			UNION ALL
 			SELECT f.name, a.arguments, f.result, NULL
 			FROM function f

@@ -3,10 +3,11 @@
  * attach.c
  *	  The functions that attach and detach the steps table, and say which it is.
  *
- * What attach does to the table is DDL, in PL/pgSQL and as the caller.  Around it
- * is what SQL has no statement for that others could not hold up: the lock that
- * lets one attach after the other, and the mark that the trigger goes with the
- * extension (ALTER TRIGGER locks the extension against all who do the same).
+ * What attach does to the table is DDL, most of it in PL/pgSQL, and as the caller.
+ * Around it is what SQL has no statement for that others could not hold up: the
+ * lock that lets one attach after the other, and the mark that the trigger goes
+ * with the extension (ALTER TRIGGER locks the extension against all who do the
+ * same).
  *
  *-------------------------------------------------------------------------
  */
@@ -22,6 +23,8 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/comment.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "storage/lmgr.h"
@@ -30,13 +33,24 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "api/call.h"
 #include "dispatch/events.h"
+#include "table/candidates.h"
 #include "table/steps.h"
 #include "tasker_checkpoint.h"
 
-#define DDL_FUNCTION	"tasker_checkpoint_attach_table"
+/* tasker_checkpoint_hot_indexes(), from 1 on */
+enum
+{
+	HOT_NAME = 1,
+	HOT_DETAIL,
+	HOT_STATEMENT
+};
+
+#define CHECKPOINT_COMMENT	"progress of a batch worker: cursor, items_processed, accumulated_results and history, kept by tasker_checkpoint"
 
 /*
  * Lets one attach after the other, until its transaction ends: two that overlap
@@ -54,33 +68,107 @@ lock_registration(Oid guard)
 				 errhint("Create the extension again.")));
 }
 
-/* The DDL, which nobody may call otherwise; so no right on it is asked for. */
-static Oid
-attach_table(FunctionCallInfo fcinfo, Oid attached)
+/* Makes column and trigger, on a table that is locked then.  Raises if it does not fit. */
+static void
+make_guard(Oid function, Oid guard, Oid relid, Name key)
 {
-	static const Oid types[] = {REGCLASSOID, REGCLASSOID, NAMEOID, BOOLOID};
-	LOCAL_FCINFO(call, 4);
-	FmgrInfo	flinfo;
-	Oid			function;
+	static const Oid types[] = {REGCLASSOID, NAMEOID, REGPROCEDUREOID};
+	Datum		args[] = {
+		ObjectIdGetDatum(relid), NameGetDatum(key), ObjectIdGetDatum(guard)
+	};
 
-	function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-							   CStringGetDatum(DDL_FUNCTION),
-							   PointerGetDatum(buildoidvector(types, lengthof(types))),
-							   ObjectIdGetDatum(get_func_namespace(fcinfo->flinfo->fn_oid)));
-	if (!OidIsValid(function))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("function \"%s\" does not exist", DDL_FUNCTION),
-				 errhint("Create the extension again.")));
+	tckpt_call(tckpt_own_function(function, "tasker_checkpoint_attach_table",
+								  lengthof(types), types),
+			   lengthof(args), args);
+	CommandCounterIncrement();
+}
 
-	fmgr_info(function, &flinfo);
-	InitFunctionCallInfoData(*call, &flinfo, 4, InvalidOid, NULL, NULL);
-	call->args[0] = fcinfo->args[0];
-	call->args[1].value = ObjectIdGetDatum(attached);
-	call->args[1].isnull = !OidIsValid(attached);
-	call->args[2] = fcinfo->args[1];
-	call->args[3] = fcinfo->args[2];
-	return DatumGetObjectId(FunctionCallInvoke(call));
+/* Makes the indexes of Tasker's migration, unless they are there.  Raises 42P07. */
+static void
+make_indexes(Oid function, const TckptTrigger *trigger)
+{
+	static const Oid types[] = {REGCLASSOID, NAMEOID, NAMEOID};
+	NameData	key;
+	NameData	checkpoint;
+	Datum		args[] = {
+		ObjectIdGetDatum(trigger->relid), NameGetDatum(&key), NameGetDatum(&checkpoint)
+	};
+
+	namestrcpy(&key, get_attname(trigger->relid, trigger->key, false));
+	namestrcpy(&checkpoint, get_attname(trigger->relid, trigger->checkpoint, false));
+	tckpt_call(tckpt_own_function(function, "tasker_checkpoint_attach_indexes",
+								  lengthof(types), types),
+			   lengthof(args), args);
+}
+
+/* Says what the column is for, unless somebody has. */
+static void
+comment_column(const TckptTrigger *trigger)
+{
+	char	   *sql;
+
+	if (GetComment(trigger->relid, RelationRelationId, trigger->checkpoint) != NULL)
+		return;
+	sql = psprintf("COMMENT ON COLUMN %s.%s IS '%s'", tckpt_table_name(trigger->relid),
+				   quote_identifier(get_attname(trigger->relid, trigger->checkpoint, false)),
+				   CHECKPOINT_COMMENT);
+	SPI_connect();
+	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "SPI_execute failed: %s", sql);
+	SPI_finish();
+}
+
+static void
+warn_of_disabled(const TckptRegistration *registration)
+{
+	const char *table = tckpt_table_name(registration->trigger.relid);
+
+	if (registration->enabled == TRIGGER_FIRES_ON_ORIGIN ||
+		registration->enabled == TRIGGER_FIRES_ALWAYS)
+		return;
+	ereport(WARNING,
+			(errcode(ERRCODE_WARNING),
+			 errmsg("guard trigger of table %s does not run", table),
+			 registration->enabled == TRIGGER_DISABLED ?
+			 errdetail("It is disabled.") :
+			 errdetail("It is enabled for replicas only."),
+			 errhint("ALTER TABLE %s ENABLE TRIGGER %s;", table,
+					 quote_identifier(NameStr(registration->trigger.name)))));
+}
+
+/* A column of a row, which may not be NULL. */
+static char *
+text_of(TupleTableSlot *slot, int attno)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(slot, attno, &isnull);
+
+	return isnull ? "" : TextDatumGetCString(value);
+}
+
+/* Warns of each index that ends HOT, as the doctor does. */
+static void
+warn_of_indexes(Oid function)
+{
+	TupleDesc	tupdesc;
+	Tuplestorestate *rows;
+	TupleTableSlot *slot;
+
+	/* with what was made here */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	rows = tckpt_call_rows(tckpt_own_function(function, "tasker_checkpoint_hot_indexes", 0, NULL),
+						   &tupdesc);
+	PopActiveSnapshot();
+	slot = MakeSingleTupleTableSlot(tupdesc, &TTSOpsMinimalTuple);
+	while (tuplestore_gettupleslot(rows, true, false, slot))
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("index %s ends HOT updates for every checkpoint",
+						text_of(slot, HOT_NAME)),
+				 errdetail_internal("%s", text_of(slot, HOT_DETAIL)),
+				 errhint("%s", text_of(slot, HOT_STATEMENT))));
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(rows);
 }
 
 /*
@@ -108,41 +196,97 @@ record_dependency(Oid trigger, Oid extension)
 
 /* Has the trigger go with the extension.  Raises 42501. */
 static void
-mark_trigger(Oid guard, Oid relid)
+mark_trigger(Oid guard, const TckptTrigger *trigger)
 {
-	Oid			trigger;
-	Oid			extension;
+	Oid			extension = getExtensionOfObject(ProcedureRelationId, guard);
 
-	if (!tckpt_owns_table(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TRIGGER, get_rel_name(relid));
-
-	CommandCounterIncrement();
-	trigger = tckpt_registration_of(guard, relid);
-	extension = getExtensionOfObject(ProcedureRelationId, guard);
-	if (!OidIsValid(trigger) || !OidIsValid(extension) ||
-		list_member_oid(getAutoExtensionsOfObject(TriggerRelationId, trigger),
+	if (!tckpt_owns_table(trigger->relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TRIGGER, get_rel_name(trigger->relid));
+	if (!OidIsValid(extension) ||
+		list_member_oid(getAutoExtensionsOfObject(TriggerRelationId, trigger->oid),
 						extension))
 		return;
-	record_dependency(trigger, extension);
-	CacheInvalidateRelcacheByRelid(relid);
+	record_dependency(trigger->oid, extension);
+	CacheInvalidateRelcacheByRelid(trigger->relid);
+}
+
+/* The table that has one of Tasker's names.  Raises 55000 if that is none, or two. */
+static Oid
+find_candidate(Oid function)
+{
+	List	   *candidates = tckpt_candidates(function);
+
+	if (candidates == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no steps table found"),
+				 errdetail("Neither tasker.workflow_steps nor %s.tasker_workflow_steps is an ordinary or partitioned, permanent table.",
+						   tckpt_schema_of(function)),
+				 errhint("Call tasker_checkpoint_attach() with the steps table.")));
+	if (list_length(candidates) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("two steps tables found"),
+				 errdetail("They are %s and %s.", tckpt_table_name(linitial_oid(candidates)),
+						   tckpt_table_name(lsecond_oid(candidates))),
+				 errhint("Call tasker_checkpoint_attach() with one of them.")));
+	return linitial_oid(candidates);
+}
+
+/* Raises 55000 if the table was attached with another key. */
+static void
+require_key(const TckptTrigger *trigger, const char *key_column)
+{
+	const char *key = get_attname(trigger->relid, trigger->key, false);
+
+	if (strcmp(key, key_column) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s is attached already, with the key column \"%s\"",
+						tckpt_table_name(trigger->relid), key),
+				 errhint("Call tasker_checkpoint_detach() first.")));
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_attach);
-/* Makes a table the steps table; its arguments are checked by the DDL. */
+/* Makes a table the steps table. */
 Datum
 tasker_checkpoint_attach(PG_FUNCTION_ARGS)
 {
-	Oid			guard = tckpt_guard_of(fcinfo->flinfo->fn_oid);
-	TckptTrigger trigger;
+	Oid			function = fcinfo->flinfo->fn_oid;
+	Oid			guard = tckpt_guard_of(function);
+	TckptRegistration registration;
+	TckptTrigger attached;
 	bool		contested;
+	bool		is_attached;
 	Oid			relid;
 
 	PreventCommandIfReadOnly("tasker_checkpoint_attach()");
 	lock_registration(guard);
-	if (!tckpt_find_registration(guard, &trigger, &contested))
-		trigger.relid = InvalidOid;
-	relid = attach_table(fcinfo, trigger.relid);
-	mark_trigger(guard, relid);
+	is_attached = tckpt_find_registration(guard, &attached, &contested);
+	tckpt_require_argument(fcinfo, 1, "key_column");
+	tckpt_require_argument(fcinfo, 2, "create_indexes");
+
+	relid = PG_ARGISNULL(0) ? find_candidate(function) : PG_GETARG_OID(0);
+	if (is_attached && attached.relid != relid)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table %s is attached already", tckpt_table_name(attached.relid)),
+				 errhint("Call tasker_checkpoint_detach() first.")));
+	if (!is_attached)
+		make_guard(function, guard, relid, PG_GETARG_NAME(1));
+
+	if (!tckpt_registration_of(guard, relid, &registration))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table with OID %u changed while it was attached", relid),
+				 errhint("Repeat the call.")));
+	require_key(&registration.trigger, NameStr(*PG_GETARG_NAME(1)));
+	warn_of_disabled(&registration);
+	comment_column(&registration.trigger);
+	warn_of_indexes(function);
+	if (PG_GETARG_BOOL(2))
+		make_indexes(function, &registration.trigger);
+	mark_trigger(guard, &registration.trigger);
 	PG_RETURN_OID(relid);
 }
 

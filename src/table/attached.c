@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
@@ -95,25 +96,6 @@ typedef struct Coverage
 	bool		covered;
 } Coverage;
 
-/* The type of a table's updated_at, if it can be set; else InvalidOid. */
-static Oid
-updated_at_type(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCacheAttName(relid, "updated_at");
-	Oid			type = InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
-
-		if (att->attgenerated == '\0' &&
-			(att->atttypid == TIMESTAMPOID || att->atttypid == TIMESTAMPTZOID))
-			type = att->atttypid;
-		ReleaseSysCache(tuple);
-	}
-	return type;
-}
-
 /* The number of a column of this name and type; InvalidAttrNumber if none. */
 AttrNumber
 tckpt_column_of_type(Oid relid, const char *name, Oid type)
@@ -125,35 +107,80 @@ tckpt_column_of_type(Oid relid, const char *name, Oid type)
 	return attno;
 }
 
+/* The column that says which steps are done; InvalidAttrNumber if there is none. */
+AttrNumber
+tckpt_processed_attno(Oid relid)
+{
+	return tckpt_column_of_type(relid, "processed", BOOLOID);
+}
+
+/* The column that each checkpoint sets, too; InvalidAttrNumber if there is none. */
+AttrNumber
+tckpt_updated_at_attno(Oid relid)
+{
+	AttrNumber	attno = tckpt_column_of_type(relid, "updated_at", TIMESTAMPOID);
+
+	if (attno == InvalidAttrNumber)
+		attno = tckpt_column_of_type(relid, "updated_at", TIMESTAMPTZOID);
+	if (attno != InvalidAttrNumber && get_attgenerated(relid, attno) != '\0')
+		attno = InvalidAttrNumber;
+	return attno;
+}
+
+/* What a retry sets, as Tasker's own does */
+static const struct
+{
+	const char *name;
+	bool		flag;			/* to false; the others to NULL */
+}			retry_columns[] = {
+	{"in_process", true},
+	{"processed", true},
+	{"processed_at", false},
+	{"results", false},
+	{"backoff_request_seconds", false}
+};
+
 /*
- * The columns that a retry sets, as Tasker's own does; what the table lacks
- * or generates is left out.
+ * Whether the table has one of these to be set; it is not what key or checkpoint
+ * may have been renamed to.
  */
+static bool
+has_retry_column(const TckptTrigger *trigger, int i)
+{
+	AttrNumber	attno = get_attnum(trigger->relid, retry_columns[i].name);
+
+	return attno != InvalidAttrNumber &&
+		get_attgenerated(trigger->relid, attno) == '\0' &&
+		attno != trigger->key && attno != trigger->checkpoint &&
+		(!retry_columns[i].flag || get_atttype(trigger->relid, attno) == BOOLOID);
+}
+
+/* Those that it has, a name[]. */
+Datum
+tckpt_retry_columns(const TckptTrigger *trigger)
+{
+	Datum		names[lengthof(retry_columns)];
+	int			n = 0;
+
+	for (int i = 0; i < (int) lengthof(retry_columns); i++)
+		if (has_retry_column(trigger, i))
+			names[n++] = DirectFunctionCall1(namein, CStringGetDatum(retry_columns[i].name));
+	return PointerGetDatum(construct_array(names, n, NAMEOID, NAMEDATALEN, false,
+										   TYPALIGN_CHAR));
+}
+
+/* The same as UPDATE has it; "" if there are none. */
 static char *
 reset_columns(const TckptTrigger *trigger)
 {
-	static const char *const columns[] = {
-		"in_process", "processed", "processed_at", "results",
-		"backoff_request_seconds"
-	};
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	for (int i = 0; i < (int) lengthof(columns); i++)
-	{
-		bool		flag = i < 2;
-		AttrNumber	attno = get_attnum(trigger->relid, columns[i]);
-
-		if (attno == InvalidAttrNumber ||
-			get_attgenerated(trigger->relid, attno) != '\0')
-			continue;
-		/* not what key or checkpoint may have been renamed to */
-		if (attno == trigger->key || attno == trigger->checkpoint)
-			continue;
-		if (!flag || get_atttype(trigger->relid, attno) == BOOLOID)
+	for (int i = 0; i < (int) lengthof(retry_columns); i++)
+		if (has_retry_column(trigger, i))
 			appendStringInfo(&sql, "%s%s = %s", sql.len > 0 ? ", " : "",
-							 columns[i], flag ? "false" : "NULL");
-	}
+							 retry_columns[i].name,
+							 retry_columns[i].flag ? "false" : "NULL");
 	return sql.data;
 }
 
@@ -167,6 +194,7 @@ load_steps(const TckptTrigger *trigger)
 	char	   *table = tckpt_table_name(trigger->relid);
 	char	   *key = get_attname(trigger->relid, trigger->key, true);
 	char	   *checkpoint = get_attname(trigger->relid, trigger->checkpoint, true);
+	AttrNumber	updated_at;
 
 	if (table == NULL || key == NULL || checkpoint == NULL)
 		return NULL;
@@ -182,8 +210,10 @@ load_steps(const TckptTrigger *trigger)
 	steps->key = pstrdup(quote_identifier(key));
 	steps->checkpoint = pstrdup(quote_identifier(checkpoint));
 	steps->reset = reset_columns(trigger);
-	steps->processed = tckpt_column_of_type(trigger->relid, "processed", BOOLOID);
-	steps->updated_at = updated_at_type(trigger->relid);
+	steps->processed = tckpt_processed_attno(trigger->relid);
+	updated_at = tckpt_updated_at_attno(trigger->relid);
+	steps->updated_at = updated_at == InvalidAttrNumber ? InvalidOid :
+		get_atttype(trigger->relid, updated_at);
 	MemoryContextSwitchTo(oldcontext);
 	return steps;
 }

@@ -36,13 +36,6 @@
 #include "table/registration.h"
 #include "tasker_checkpoint.h"
 
-/* A trigger that is as the one of the attached table */
-typedef struct Candidate
-{
-	TckptTrigger trigger;
-	Oid			owner;			/* of its table */
-} Candidate;
-
 /* The guard in the schema of a function of ours. */
 Oid
 tckpt_guard_of(Oid function)
@@ -71,17 +64,23 @@ is_column_of_type(Oid relid, AttrNumber attno, Oid type)
 	return found;
 }
 
-/* Whether a trigger is as tasker_checkpoint_attach() makes it, if not a clone. */
+/* A column that a trigger names, if it is of this type; else InvalidAttrNumber. */
+static AttrNumber
+named_column(Form_pg_trigger form, int place, Oid type)
+{
+	if (form->tgattr.dim1 <= place ||
+		!is_column_of_type(form->tgrelid, form->tgattr.values[place], type))
+		return InvalidAttrNumber;
+	return form->tgattr.values[place];
+}
+
+/* Whether a trigger is as tasker_checkpoint_attach() makes it, but for its columns. */
 static bool
 is_well_shaped(Form_pg_trigger form, bool has_condition)
 {
-	return !OidIsValid(form->tgparentid) &&
-		form->tgtype == (TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE |
-						 TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE) &&
-		form->tgnargs == 0 && !has_condition &&
-		form->tgattr.dim1 == 2 &&
-		is_column_of_type(form->tgrelid, form->tgattr.values[0], UUIDOID) &&
-		is_column_of_type(form->tgrelid, form->tgattr.values[1], JSONBOID);
+	return form->tgtype == (TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE |
+							TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE) &&
+		form->tgnargs == 0 && !has_condition && form->tgattr.dim1 == 2;
 }
 
 /* The owner of a table that can be attached; InvalidOid if it can't, or is gone. */
@@ -115,17 +114,18 @@ is_marked(Oid trigger, Oid guard)
 						extension);
 }
 
-/* Reads a trigger; false if it is none that counts, or is gone. */
+/* Reads a trigger; false if it is gone, or calls another function. */
 static bool
-read_trigger(Oid oid, Oid guard, Candidate *candidate)
+read_trigger(Oid oid, Oid guard, TckptRegistration *registration)
 {
 	Relation	rel = table_open(TriggerRelationId, AccessShareLock);
-	TckptTrigger *trigger = &candidate->trigger;
+	TckptTrigger *trigger = &registration->trigger;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	bool		counts = false;
+	bool		found = false;
 
+	memset(registration, 0, sizeof(*registration));
 	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(oid));
 	scan = systable_beginscan(rel, TriggerOidIndexId, true, NULL, 1, &key);
@@ -134,42 +134,43 @@ read_trigger(Oid oid, Oid guard, Candidate *candidate)
 	{
 		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
 
-		if (form->tgfoid == guard &&
+		found = form->tgfoid == guard;
+		trigger->oid = oid;
+		trigger->name = form->tgname;
+		trigger->relid = form->tgrelid;
+		trigger->key = named_column(form, 0, UUIDOID);
+		trigger->checkpoint = named_column(form, 1, JSONBOID);
+		registration->enabled = form->tgenabled;
+		registration->parent = form->tgparentid;
+		if (trigger->key != InvalidAttrNumber &&
+			trigger->checkpoint != InvalidAttrNumber &&
 			is_well_shaped(form, !heap_attisnull(tuple, Anum_pg_trigger_tgqual,
 												 RelationGetDescr(rel))))
-		{
-			trigger->oid = oid;
-			trigger->name = form->tgname;
-			trigger->relid = form->tgrelid;
-			trigger->key = form->tgattr.values[0];
-			trigger->checkpoint = form->tgattr.values[1];
-			candidate->owner = tckpt_attachable_owner(form->tgrelid);
-			counts = OidIsValid(candidate->owner);
-		}
+			registration->owner = tckpt_attachable_owner(form->tgrelid);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	return counts;
+	return found;
 }
 
 static int
-compare_candidates(const ListCell *a, const ListCell *b)
+compare_registrations(const ListCell *a, const ListCell *b)
 {
-	Oid			first = ((Candidate *) lfirst(a))->trigger.oid;
-	Oid			second = ((Candidate *) lfirst(b))->trigger.oid;
+	Oid			first = ((TckptRegistration *) lfirst(a))->trigger.oid;
+	Oid			second = ((TckptRegistration *) lfirst(b))->trigger.oid;
 
 	return first < second ? -1 : first > second;
 }
 
-/* The triggers that may mark the attached table, a list of Candidate. */
+/* The triggers that call the guard, the oldest first. */
 static List *
-find_candidates(Oid guard)
+read_triggers(Oid guard)
 {
 	Relation	rel = table_open(DependRelationId, AccessShareLock);
 	ScanKeyData key[2];
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	List	   *candidates = NIL;
+	List	   *registrations = NIL;
 
 	ScanKeyInit(&key[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
 				F_OIDEQ, ObjectIdGetDatum(ProcedureRelationId));
@@ -179,18 +180,18 @@ find_candidates(Oid guard)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-		Candidate	candidate;
+		TckptRegistration registration;
 
 		if (form->classid == TriggerRelationId &&
-			read_trigger(form->objid, guard, &candidate))
-			candidates = lappend(candidates,
-								 memcpy(palloc(sizeof(Candidate)), &candidate,
-										sizeof(Candidate)));
+			read_trigger(form->objid, guard, &registration))
+			registrations = lappend(registrations,
+									memcpy(palloc(sizeof(registration)),
+										   &registration, sizeof(registration)));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	list_sort(candidates, compare_candidates);
-	return candidates;
+	list_sort(registrations, compare_registrations);
+	return registrations;
 }
 
 /*
@@ -207,9 +208,9 @@ without_strays(List *candidates, Oid guard)
 
 	foreach(lc, candidates)
 	{
-		Candidate  *candidate = lfirst(lc);
+		TckptRegistration *candidate = lfirst(lc);
 
-		several |= candidate->owner != ((Candidate *) linitial(candidates))->owner;
+		several |= candidate->owner != ((TckptRegistration *) linitial(candidates))->owner;
 		if (!is_marked(candidate->trigger.oid, guard))
 			continue;
 		if (OidIsValid(owner) && candidate->owner != owner)
@@ -220,14 +221,30 @@ without_strays(List *candidates, Oid guard)
 	return several && marked != NIL ? marked : candidates;
 }
 
-/* The triggers that mark the attached table: one, if all is well. */
+/* Of these triggers those that mark the attached table: one, if all is well. */
+static List *
+those_that_count(List *triggers, Oid guard, bool *contested)
+{
+	List	   *candidates = NIL;
+	ListCell   *lc;
+
+	foreach(lc, triggers)
+	{
+		TckptRegistration *registration = lfirst(lc);
+
+		if (!OidIsValid(registration->parent) && OidIsValid(registration->owner))
+			candidates = lappend(candidates, registration);
+	}
+	*contested = list_length(candidates) > 1;
+	return *contested ? without_strays(candidates, guard) : candidates;
+}
+
 static List *
 find_triggers(Oid guard, bool *contested)
 {
-	List	   *candidates = OidIsValid(guard) ? find_candidates(guard) : NIL;
+	List	   *triggers = OidIsValid(guard) ? read_triggers(guard) : NIL;
 
-	*contested = list_length(candidates) > 1;
-	return *contested ? without_strays(candidates, guard) : candidates;
+	return those_that_count(triggers, guard, contested);
 }
 
 /*
@@ -269,7 +286,7 @@ tckpt_registrations(Oid guard, TckptTrigger *trigger, bool *contested)
 	List	   *triggers = find_triggers(guard, contested);
 
 	if (triggers != NIL)
-		*trigger = ((Candidate *) linitial(triggers))->trigger;
+		*trigger = ((TckptRegistration *) linitial(triggers))->trigger;
 	return list_length(triggers);
 }
 
@@ -286,13 +303,13 @@ tckpt_find_registration(Oid guard, TckptTrigger *trigger, bool *contested)
 		CHECK_FOR_INTERRUPTS();
 		if (triggers == NIL)
 			return false;
-		*trigger = ((Candidate *) linitial(triggers))->trigger;
+		*trigger = ((TckptRegistration *) linitial(triggers))->trigger;
 		if (list_length(triggers) == 1)
 			return true;
 
 		/* one that is gone by now is found no more */
 		first = tckpt_table_name(trigger->relid);
-		second = tckpt_table_name(((Candidate *) lsecond(triggers))->trigger.relid);
+		second = tckpt_table_name(((TckptRegistration *) lsecond(triggers))->trigger.relid);
 		if (first != NULL && second != NULL)
 			ereport(ERROR,
 					(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -302,18 +319,109 @@ tckpt_find_registration(Oid guard, TckptTrigger *trigger, bool *contested)
 	}
 }
 
-/* The trigger of a table, if it is one that counts; else InvalidOid. */
-Oid
-tckpt_registration_of(Oid guard, Oid relid)
+/* Finds the trigger of a table, if it is as tasker_checkpoint_attach() makes it. */
+bool
+tckpt_registration_of(Oid guard, Oid relid, TckptRegistration *registration)
 {
 	ListCell   *lc;
 
-	foreach(lc, find_candidates(guard))
+	foreach(lc, read_triggers(guard))
 	{
-		Candidate  *candidate = lfirst(lc);
-
-		if (candidate->trigger.relid == relid)
-			return candidate->trigger.oid;
+		*registration = *(TckptRegistration *) lfirst(lc);
+		if (registration->trigger.relid == relid &&
+			OidIsValid(registration->owner) && !OidIsValid(registration->parent))
+			return true;
 	}
-	return InvalidOid;
+	return false;
+}
+
+/* The trigger that one was cloned from, at last, of a list sorted by OID. */
+static TckptRegistration *
+root_of(List *triggers, TckptRegistration *registration)
+{
+	int			low = 0;
+	int			high = list_length(triggers);
+
+	if (!OidIsValid(registration->parent))
+		return registration;
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+		TckptRegistration *other = list_nth(triggers, middle);
+
+		if (other->trigger.oid == registration->parent)
+			return root_of(triggers, other);
+		if (other->trigger.oid < registration->parent)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	/* gone by now */
+	return registration;
+}
+
+/*
+ * The order in which they are shown: what is attached, what counts besides, the
+ * rest; of each the table, and then its partitions.
+ */
+static int
+compare_shown(const ListCell *a, const ListCell *b)
+{
+	const TckptRegistration *first = lfirst(a);
+	const TckptRegistration *second = lfirst(b);
+
+	if (first->attached != second->attached)
+		return first->attached ? -1 : 1;
+	if (first->counts != second->counts)
+		return first->counts ? -1 : 1;
+	if (first->root != second->root)
+		return first->root < second->root ? -1 : 1;
+	return compare_registrations(a, b);
+}
+
+/*
+ * Every trigger that calls the guard, a list of TckptRegistration, with what it
+ * is to the extension.  Where two count, one that attach has made is taken for
+ * that of the attached table, of several the oldest.
+ */
+List *
+tckpt_registration_list(Oid guard)
+{
+	List	   *triggers = OidIsValid(guard) ? read_triggers(guard) : NIL;
+	TckptRegistration *attached = NULL;
+	bool		contested;
+	ListCell   *lc;
+
+	foreach(lc, triggers)
+	{
+		TckptRegistration *registration = lfirst(lc);
+
+		registration->marked = !OidIsValid(registration->parent) &&
+			is_marked(registration->trigger.oid, guard);
+	}
+	foreach(lc, those_that_count(triggers, guard, &contested))
+	{
+		TckptRegistration *registration = lfirst(lc);
+
+		registration->counts = true;
+		if (attached == NULL || (registration->marked && !attached->marked))
+			attached = registration;
+	}
+	if (attached != NULL)
+		attached->attached = true;
+
+	/* a partition's is what the one is that it was cloned from */
+	foreach(lc, triggers)
+	{
+		TckptRegistration *registration = lfirst(lc);
+		const TckptRegistration *root = root_of(triggers, registration);
+
+		registration->root = root->trigger.oid;
+		registration->steps = root->trigger.relid;
+		registration->counts = root->counts;
+		registration->attached = root->attached;
+		registration->marked = root->marked;
+	}
+	list_sort(triggers, compare_shown);
+	return triggers;
 }

@@ -18,33 +18,22 @@ DECLARE
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
+    SELECT n.nspname INTO STRICT own_schema
+    FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace
+    WHERE x.extname = 'tasker_checkpoint';
+
     -- found by its name, which anybody may have given it who can create tables:
     -- attached unasked if its owner could do the same as who installs this
-    SELECT e.nspname, e.trusted, e.strangers, e.statements INTO own_schema, candidates, strangers, statements
-    FROM (
-        SELECT n.nspname,
-               array_agg(t.oid::regclass ORDER BY t.oid) FILTER (WHERE t.trusted) AS trusted,
-               string_agg(format('Table %s belongs to role "%s".', t.oid::regclass, t.rolname), ' ' ORDER BY t.oid)
-                   FILTER (WHERE NOT t.trusted) AS strangers,
-               string_agg(format('SELECT %I.tasker_checkpoint_attach(%L::pg_catalog.regclass, %L::pg_catalog.name, false);',
-                                 n.nspname, t.oid::regclass, 'workflow_step_uuid'), ' or ' ORDER BY t.oid)
-                   FILTER (WHERE NOT t.trusted) AS statements
-        FROM pg_extension x
-        JOIN pg_namespace n ON n.oid = x.extnamespace
-        LEFT JOIN LATERAL (
-            SELECT c.oid, r.rolname,
-                   r.rolsuper OR r.oid = x.extowner
-                   OR r.oid = (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database()) AS trusted
-            FROM pg_class c
-            JOIN pg_namespace s ON s.oid = c.relnamespace
-            JOIN pg_roles r ON r.oid = c.relowner
-            WHERE (s.nspname = 'tasker' AND c.relname = 'workflow_steps'
-                   OR s.oid = n.oid AND c.relname = 'tasker_workflow_steps')
-            AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
-        ) t ON true
-        WHERE x.extname = 'tasker_checkpoint'
-        GROUP BY n.nspname
-    ) e;
+    EXECUTE format(
+        $candidates$
+        SELECT array_agg(c.oid::regclass) FILTER (WHERE t.trusted),
+               string_agg(format('Table %%s belongs to role "%%s".', c.oid::regclass, pg_get_userbyid(c.relowner)), ' ')
+                   FILTER (WHERE NOT t.trusted),
+               string_agg(%1$I.tasker_checkpoint_attach_call(relid => c.oid, key_column => 'workflow_step_uuid'::name), ' or ')
+                   FILTER (WHERE NOT t.trusted)
+        FROM %1$I.tasker_checkpoint_candidates() t JOIN pg_class c ON c.oid = t.relid
+        $candidates$, own_schema)
+    INTO candidates, strangers, statements;
 
     IF candidates IS NULL AND strangers IS NOT NULL THEN
         problem := 'a table was found that is another role''s';

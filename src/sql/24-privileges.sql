@@ -70,11 +70,41 @@ GRANT EXECUTE ON FUNCTION
 TO PUBLIC;
 GRANT SELECT ON tasker_checkpoint_progress, tasker_checkpoint_health TO PUBLIC;
 
--- What these tell is in a document that the caller has, in the catalogs, or in
--- the library.
+-- What these tell is in a document that the caller has, in the catalogs, in settings,
+-- or in the library; what they ask for besides they ask for as the caller.
 GRANT EXECUTE ON FUNCTION
     tasker_checkpoint_figures(jsonb),
-    tasker_checkpoint_hot_indexes(regclass, name),
+    tasker_checkpoint_registrations(),
+    tasker_checkpoint_candidates(),
+    tasker_checkpoint_trusts(oid),
+    tasker_checkpoint_attach_call(oid, name),
+    tasker_checkpoint_hot_indexes(),
     tasker_checkpoint_sample(real),
-    tasker_checkpoint_version()
+    tasker_checkpoint_version(),
+    tasker_checkpoint_settings(),
+    tasker_checkpoint_members(),
+    tasker_checkpoint_counted(boolean),
+    tasker_checkpoint_own_functions(),
+    tasker_checkpoint_workers(),
+    tasker_checkpoint_rights_on_own(),
+    tasker_checkpoint_missing_rights(),
+    tasker_checkpoint_needless_rights(),
+    tasker_checkpoint_look(regprocedure),
+    tasker_checkpoint_check_table(),
+    tasker_checkpoint_check_guard(),
+    tasker_checkpoint_check_trigger_order(),
+    tasker_checkpoint_check_index(),
+    tasker_checkpoint_check_fillfactor(),
+    tasker_checkpoint_check_compression(),
+    tasker_checkpoint_check_hot_share(),
+    tasker_checkpoint_check_bloat(),
+    tasker_checkpoint_check_limits(),
+    tasker_checkpoint_check_events(),
+    tasker_checkpoint_check_grants(),
+    tasker_checkpoint_check_settings(),
+    tasker_checkpoint_check_notifier(),
+    tasker_checkpoint_check_notify_queue(),
+    tasker_checkpoint_check_replication(),
+    tasker_checkpoint_check_names(),
+    tasker_checkpoint_check_version()
 TO PUBLIC;

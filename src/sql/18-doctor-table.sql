@@ -1,0 +1,197 @@
+--
+-- Doctor: the steps table
+--
+
+CREATE FUNCTION tasker_checkpoint_check_table()
+RETURNS TABLE (status text, found text, statement text)
+LANGUAGE sql STABLE PARALLEL SAFE
+ROWS 5
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH counting AS (
+        SELECT r.* FROM tasker_checkpoint_registrations() r WHERE r.counts AND r.relid = r.steps
+    ), attached AS (
+        SELECT c.oid, c.oid::regclass::text AS name, c.relkind, r.key_column, k.attnotnull AS key_not_null,
+               r.checkpoint_column, p.attnotnull AS checkpoint_not_null, p.atthasdef AS has_default,
+               EXISTS (SELECT FROM pg_index i
+                       WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid
+                       AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = k.attnum) AS key_is_unique
+        FROM counting r
+        JOIN pg_class c ON c.oid = r.relid
+        JOIN pg_attribute k ON k.attrelid = c.oid AND k.attname = r.key_column
+        JOIN pg_attribute p ON p.attrelid = c.oid AND p.attname = r.checkpoint_column
+        WHERE r.attached
+    ), others AS (
+        -- Tasker's tables besides; two generations of Tasker side by side are not told apart
+        SELECT u.relid, u.trusted, a.name AS attached, a.key_column
+        FROM tasker_checkpoint_candidates() u
+        CROSS JOIN attached a
+        WHERE (SELECT pg_catalog.count(*) FROM counting) = 1
+        AND NOT EXISTS (SELECT FROM tasker_checkpoint_candidates() t WHERE t.relid = a.oid)
+        AND NOT EXISTS (SELECT FROM tasker_checkpoint_registrations() r WHERE r.attached AND r.relid = u.relid)
+    )
+    SELECT 'ok', pg_catalog.format('Table %s is attached.', a.name), NULL
+    FROM attached a
+    UNION ALL
+    SELECT 'error',
+           'No steps table is attached, and every function but a few raises 55000. '
+           'Call tasker_checkpoint_attach() with the steps table.',
+           (SELECT tasker_checkpoint_attach_call(pg_catalog.max(t.relid), 'workflow_step_uuid'::name)
+            FROM tasker_checkpoint_candidates() t WHERE t.trusted HAVING pg_catalog.count(*) = 1)
+    WHERE NOT EXISTS (SELECT FROM counting)
+    UNION ALL
+    -- anybody may give a table of his the name
+    SELECT 'notice',
+           pg_catalog.format('Table %s, which is named as Tasker''s, belongs to role "%s". Only if that is the steps table, the statement attaches it.',
+                             c.oid::regclass, pg_catalog.pg_get_userbyid(c.relowner)),
+           tasker_checkpoint_attach_call(c.oid, 'workflow_step_uuid'::name)
+    FROM tasker_checkpoint_candidates() t JOIN pg_class c ON c.oid = t.relid
+    WHERE NOT t.trusted AND NOT EXISTS (SELECT FROM counting)
+    UNION ALL
+    -- renamed and replaced, as online schema changes do, or migrated anew
+    SELECT CASE WHEN o.key_column = 'workflow_step_uuid' THEN 'error' ELSE 'notice' END,
+           pg_catalog.format('Table %s, which Tasker uses, is not attached, but %s is: what is written there is not guarded.', o.relid::regclass, o.attached),
+           pg_catalog.format('SELECT %s; ', 'tasker_checkpoint_detach()'::regprocedure)
+           || tasker_checkpoint_attach_call(o.relid, 'workflow_step_uuid'::name)
+    FROM others o
+    WHERE o.trusted
+    UNION ALL
+    SELECT 'notice',
+           pg_catalog.format('Table %s, which is named as Tasker''s, belongs to role "%s", and %s is attached. Only if the other is the steps table, detach this one and attach that.',
+                             c.oid::regclass, pg_catalog.pg_get_userbyid(c.relowner), o.attached),
+           NULL
+    FROM others o JOIN pg_class c ON c.oid = o.relid
+    WHERE NOT o.trusted
+    UNION ALL
+    SELECT CASE WHEN p.trusted THEN 'error' ELSE 'notice' END,
+           pg_catalog.format('Table %s has become a partition of %s,', a.name, c.oid::regclass)
+           || CASE WHEN p.trusted THEN ' whose other rows go past the guard.'
+                   ELSE pg_catalog.format(' which belongs to role "%s": other rows of that table go past the guard.',
+                                          pg_catalog.pg_get_userbyid(c.relowner)) END,
+           CASE WHEN p.trusted THEN
+               pg_catalog.format('SELECT %s; ', 'tasker_checkpoint_detach()'::regprocedure)
+               || tasker_checkpoint_attach_call(c.oid, a.key_column) END
+    FROM attached a
+    JOIN pg_inherits i ON i.inhrelid = a.oid
+    JOIN pg_class c ON c.oid = i.inhparent
+    CROSS JOIN LATERAL tasker_checkpoint_trusts(c.oid) AS p (trusted)
+    UNION ALL
+    SELECT 'error',
+           pg_catalog.format('Table %s has a guard trigger besides that of %s, and every function raises 55000.', r.relid::regclass, a.name),
+           pg_catalog.format('DROP TRIGGER %I ON %s;', r.trigger_name, r.relid::regclass)
+    FROM counting r CROSS JOIN attached a
+    WHERE NOT r.attached
+    UNION ALL
+    SELECT f.status, f.found, f.statement
+    FROM attached a
+    CROSS JOIN LATERAL (VALUES
+        (NOT a.key_is_unique,
+         'error', pg_catalog.format('Key column %I has no valid, immediate unique index on it alone, so a step can be there twice.', a.key_column),
+         pg_catalog.format('ALTER TABLE %s ADD UNIQUE (%I);', a.name, a.key_column)),
+        (NOT a.key_not_null,
+         'warning', pg_catalog.format('Key column %I can be null.', a.key_column),
+         pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL;', a.name, a.key_column)),
+        (a.checkpoint_not_null,
+         'error', pg_catalog.format('Column %I is NOT NULL, so a clear fails, and so does an INSERT without a checkpoint.', a.checkpoint_column),
+         pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL;', a.name, a.checkpoint_column)),
+        (a.has_default,
+         'warning', pg_catalog.format('Column %I has a default, so new steps have a checkpoint that no worker made.', a.checkpoint_column),
+         pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I DROP DEFAULT;', a.name, a.checkpoint_column))
+    ) AS f (is_so, status, found, statement)
+    WHERE f.is_so
+    UNION ALL
+    SELECT 'warning', pg_catalog.format('Table %s is unlogged: a crash empties it.', c.oid::regclass),
+           pg_catalog.format('ALTER TABLE %s SET LOGGED;', c.oid::regclass)
+    FROM tasker_checkpoint_registrations() r JOIN pg_class c ON c.oid = r.relid
+    WHERE r.attached AND c.relkind = 'r' AND c.relpersistence = 'u'
+    UNION ALL
+    SELECT 'error', pg_catalog.format('Table %s inherits from %s, and its rows go past the guard.', i.inhrelid::regclass, a.name),
+           pg_catalog.format('ALTER TABLE %s NO INHERIT %s;', i.inhrelid::regclass, a.name)
+    FROM attached a JOIN pg_inherits i ON i.inhparent = a.oid
+    WHERE a.relkind = 'r';
+END;
+COMMENT ON FUNCTION tasker_checkpoint_check_table() IS
+'a check of tasker_checkpoint_doctor(): the steps table is attached, and is the one in use, and its columns are as attach wants them';
+
+CREATE FUNCTION tasker_checkpoint_check_guard()
+RETURNS TABLE (status text, found text, statement text)
+LANGUAGE sql STABLE PARALLEL SAFE
+ROWS 5
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH strays AS (
+        -- made by hand
+        SELECT r.*, EXISTS (SELECT FROM tasker_checkpoint_registrations() c WHERE c.counts) AS have_other,
+               pg_catalog.count(*) OVER () AS strays
+        FROM tasker_checkpoint_registrations() r
+        WHERE NOT r.counts AND r.relid = r.steps
+    )
+    SELECT 'ok', 'The guard trigger runs for every INSERT and for every UPDATE of key and checkpoint.', NULL
+    UNION ALL
+    SELECT CASE WHEN s.have_other THEN 'warning' ELSE 'error' END,
+           pg_catalog.format('Trigger %I of table %s calls the guard, but is not as tasker_checkpoint_attach() makes it, and registers nothing.',
+                             s.trigger_name, s.relid::regclass),
+           pg_catalog.format('DROP TRIGGER %I ON %s;', s.trigger_name, s.relid::regclass)
+           || CASE WHEN NOT s.have_other AND s.strays = 1 AND s.key_column IS NOT NULL
+                   THEN pg_catalog.format(' %s', tasker_checkpoint_attach_call(s.relid, s.key_column)) ELSE '' END
+    FROM strays s
+    UNION ALL
+    SELECT 'error',
+           pg_catalog.format('Guard trigger %I of table %s is %s: checkpoints are stored as they are sent, and yield and save raise 55000.',
+                             r.trigger_name, r.relid::regclass,
+                             CASE r.enabled WHEN 'D' THEN 'disabled' ELSE 'enabled for replicas only' END),
+           pg_catalog.format('ALTER TABLE %s ENABLE TRIGGER %I;', r.relid::regclass, r.trigger_name)
+    FROM tasker_checkpoint_registrations() r
+    WHERE r.attached AND r.enabled NOT IN ('O', 'A')
+    UNION ALL
+    SELECT 'notice',
+           pg_catalog.format('Guard trigger %I of table %s is not marked DEPENDS ON EXTENSION, so DROP EXTENSION fails without CASCADE.',
+                             r.trigger_name, r.relid::regclass),
+           pg_catalog.format('ALTER TRIGGER %I ON %s DEPENDS ON EXTENSION tasker_checkpoint;', r.trigger_name, r.relid::regclass)
+    FROM tasker_checkpoint_registrations() r
+    WHERE r.attached AND r.relid = r.steps AND NOT r.is_marked;
+END;
+COMMENT ON FUNCTION tasker_checkpoint_check_guard() IS
+'a check of tasker_checkpoint_doctor(): the guard trigger runs, goes with the extension, and is the only trigger that calls the guard';
+
+CREATE FUNCTION tasker_checkpoint_check_trigger_order()
+RETURNS TABLE (status text, found text, statement text)
+LANGUAGE sql STABLE PARALLEL SAFE
+ROWS 5
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH later AS (
+        SELECT t.tgrelid, t.tgname, CASE WHEN 'zy_' < g.trigger_name THEN 'zy_' ELSE '!' END AS prefix
+        FROM tasker_checkpoint_registrations() g
+        JOIN pg_trigger t ON t.tgrelid = g.relid
+        WHERE g.attached AND t.tgparentid = 0::oid AND NOT t.tgisinternal
+        AND t.tgfoid <> 'tasker_checkpoint_guard()'::regprocedure::oid
+        AND t.tgname > g.trigger_name AND t.tgenabled <> 'D'
+        -- ROW and BEFORE, INSERT or an UPDATE that a checkpoint is
+        AND (t.tgtype::int4 & 3) = 3
+        AND ((t.tgtype::int4 & 4) <> 0
+             OR ((t.tgtype::int4 & 16) <> 0
+                 AND (pg_catalog.cardinality(t.tgattr::int2[]) = 0
+                      OR EXISTS (SELECT FROM pg_attribute a
+                                 WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr::int2[])
+                                 AND a.attname IN (g.key_column, g.checkpoint_column, 'updated_at')))))
+    )
+    SELECT 'ok', 'No BEFORE trigger runs after the guard.', NULL
+    UNION ALL
+    (SELECT 'warning',
+            pg_catalog.format('Trigger %I of table %s runs after the guard, which does not see what it makes of the checkpoint. '
+                              'By the new name it runs before.', l.tgname, l.tgrelid::regclass),
+            pg_catalog.format('ALTER TRIGGER %I ON %s RENAME TO %I;', l.tgname, l.tgrelid::regclass,
+                l.prefix
+                || CASE WHEN pg_catalog.octet_length(l.tgname::text) > 60
+                        OR EXISTS (SELECT FROM pg_trigger o
+                                   WHERE o.tgrelid = l.tgrelid
+                                   AND o.tgname::text IN ('zy_' || l.tgname::text, '!' || l.tgname::text))
+                        THEN pg_catalog.concat(pg_catalog.left(l.tgname::text, 10), '_',
+                                               pg_catalog.left(pg_catalog.md5(l.tgname::text), 8))
+                        ELSE l.tgname::text END)
+     FROM later l
+     ORDER BY l.tgrelid::regclass::text, l.tgname);
+END;
+COMMENT ON FUNCTION tasker_checkpoint_check_trigger_order() IS
+'a check of tasker_checkpoint_doctor(): no trigger changes a checkpoint after the guard';

@@ -1,0 +1,268 @@
+--
+-- Doctor: who may do what, and whose names are in the way
+--
+
+CREATE FUNCTION tasker_checkpoint_own_functions()
+RETURNS TABLE (oid oid, name text, volatility "char", owner oid, acl aclitem[])
+LANGUAGE sql STABLE PARALLEL SAFE
+ROWS 60
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT p.oid, pg_catalog.replace(p.proname::text, 'tasker_checkpoint_', ''), p.provolatile, p.proowner,
+           coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))
+    FROM tasker_checkpoint_members() m
+    JOIN pg_proc p ON m.classid = 'pg_proc'::regclass::oid AND p.oid = m.objid;
+END;
+COMMENT ON FUNCTION tasker_checkpoint_own_functions() IS
+'the extension''s functions, by their names without its prefix, and who may do what with them';
+
+CREATE FUNCTION tasker_checkpoint_workers()
+RETURNS TABLE (oid oid, name text, is_super boolean, is_operator boolean)
+LANGUAGE sql STABLE PARALLEL SAFE
+ROWS 5
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT r.oid, pg_catalog.quote_ident(r.rolname::text), r.rolsuper,
+           pg_catalog.bool_or(pg_catalog.has_function_privilege(r.oid, o.oid, 'EXECUTE'))
+    FROM tasker_checkpoint_own_functions() f
+    CROSS JOIN LATERAL pg_catalog.aclexplode(f.acl) a
+    JOIN pg_roles r ON r.oid = a.grantee
+    JOIN tasker_checkpoint_own_functions() o ON o.name = 'reset_for_retry'
+    WHERE f.name IN ('yield', 'save') AND a.grantee <> f.owner
+    GROUP BY r.oid, r.rolname, r.rolsuper;
+END;
+COMMENT ON FUNCTION tasker_checkpoint_workers() IS
+'roles that were granted a function that writes checkpoints, by their names as SQL wants them, and whether they are superusers or have an operator''s functions, too';
+
+CREATE FUNCTION tasker_checkpoint_rights_on_own()
+RETURNS TABLE (status text, found text, statement text)
+LANGUAGE sql STABLE PARALLEL SAFE
+ROWS 5
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    -- who may have a table guarded may also keep the real one from being found
+    SELECT 'warning', pg_catalog.format('Worker %s can register a steps table: it can execute the guard.', w.name),
+           pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM %s;', 'tasker_checkpoint_guard()'::regprocedure, w.name)
+    FROM tasker_checkpoint_workers() w
+    WHERE NOT w.is_super AND NOT w.is_operator
+    AND pg_catalog.has_function_privilege(w.oid, 'tasker_checkpoint_guard()'::regprocedure, 'EXECUTE')
+    UNION ALL
+    SELECT 'notice',
+           pg_catalog.format('What role %s creates later is given away by its default privileges: %s to %s.', d.defaclrole::regrole, x.privilege_type,
+                             CASE WHEN x.grantee = 0::oid THEN 'everybody' ELSE x.grantee::regrole::text END)
+           || ' The extension takes that back from its own objects, whenever they are made.', NULL
+    FROM pg_extension e
+    JOIN pg_default_acl d ON d.defaclrole = e.extowner AND d.defaclnamespace IN (0::oid, e.extnamespace) AND d.defaclobjtype IN ('f', 'r')
+    CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) x
+    WHERE e.extname = 'tasker_checkpoint'
+    AND x.grantee <> d.defaclrole AND NOT (x.grantee = 0::oid AND d.defaclobjtype = 'f' AND d.defaclnamespace = 0::oid)
+    UNION ALL
+    SELECT 'error', pg_catalog.format('Everybody can execute %s functions that are for workers or operators only.', pg_catalog.count(*)),
+           pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC;',
+                             pg_catalog.string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.name))
+    FROM tasker_checkpoint_own_functions() f CROSS JOIN LATERAL pg_catalog.aclexplode(f.acl) a
+    WHERE a.grantee = 0::oid AND f.volatility = 'v'
+    HAVING pg_catalog.count(*) > 0
+    UNION ALL
+    SELECT 'error', pg_catalog.format('%s has rights on %s, where event ids, or steps that it may not see, can be read.', g.grantee, g.name),
+           pg_catalog.format('REVOKE ALL ON %s FROM %s;', g.name, g.grantee)
+    FROM (
+        SELECT c.oid::regclass::text AS name, CASE WHEN x.grantee = 0::oid THEN 'PUBLIC' ELSE x.grantee::regrole::text END AS grantee
+        FROM tasker_checkpoint_members() m
+        JOIN pg_class c ON m.classid = 'pg_class'::regclass::oid AND c.oid = m.objid AND c.relkind IN ('r', 'p')
+        CROSS JOIN LATERAL (
+            SELECT t.grantee FROM pg_catalog.aclexplode(c.relacl) t
+            UNION
+            SELECT t.grantee FROM pg_attribute a CROSS JOIN LATERAL pg_catalog.aclexplode(a.attacl) t WHERE a.attrelid = c.oid
+        ) x
+        WHERE x.grantee <> c.relowner
+    ) g
+    UNION ALL
+    SELECT 'warning', pg_catalog.format('Worker %s is a superuser, whom no limit binds.', w.name),
+           pg_catalog.format('ALTER ROLE %s NOSUPERUSER;', w.name)
+    FROM tasker_checkpoint_workers() w
+    WHERE w.is_super;
+END;
+COMMENT ON FUNCTION tasker_checkpoint_rights_on_own() IS
+'a part of tasker_checkpoint_check_grants(): rights on the extension''s objects that workers, or all, should not have';
+
+CREATE FUNCTION tasker_checkpoint_missing_rights()
+RETURNS TABLE (status text, found text, statement text)
+LANGUAGE sql STABLE PARALLEL SAFE
+ROWS 5
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH attached AS (
+        SELECT c.oid, c.relnamespace, r.key_column, r.checkpoint_column, r.processed_column, r.updated_at_column
+        FROM tasker_checkpoint_registrations() r JOIN pg_class c ON c.oid = r.relid
+        WHERE r.attached AND r.relid = r.steps
+    ), need AS (
+        SELECT s.oid AS relid, v.privilege, a.attname, a.attnum
+        FROM attached s
+        CROSS JOIN LATERAL (VALUES
+            ('SELECT'::text, s.key_column), ('SELECT', s.checkpoint_column), ('SELECT', s.processed_column),
+            ('UPDATE', s.checkpoint_column), ('UPDATE', s.updated_at_column)) AS v (privilege, attname)
+        JOIN pg_attribute a ON a.attrelid = s.oid AND a.attname = v.attname
+    ), lacking AS (
+        SELECT w.name, n.relid,
+               pg_catalog.format('%s (%s)', n.privilege,
+                                 pg_catalog.string_agg(pg_catalog.quote_ident(n.attname::text), ', ' ORDER BY n.attnum)) AS privilege
+        FROM tasker_checkpoint_workers() w CROSS JOIN need n
+        WHERE NOT pg_catalog.has_column_privilege(w.oid, n.relid, n.attnum, n.privilege)
+        GROUP BY w.name, n.relid, n.privilege
+    )
+    SELECT 'error', pg_catalog.format('Worker %s cannot use schema %I.', w.name, n.nspname),
+           pg_catalog.format('GRANT USAGE ON SCHEMA %I TO %s;', n.nspname, w.name)
+    FROM tasker_checkpoint_workers() w
+    JOIN pg_namespace n ON n.oid IN (SELECT e.extnamespace FROM pg_extension e WHERE e.extname = 'tasker_checkpoint'
+                                     UNION ALL SELECT s.relnamespace FROM attached s)
+    WHERE NOT pg_catalog.has_schema_privilege(w.oid, n.oid, 'USAGE')
+    UNION ALL
+    SELECT 'error',
+           pg_catalog.format('Worker %s lacks rights on table %s: %s.', l.name, l.relid::regclass,
+                             pg_catalog.string_agg(l.privilege, ', ' ORDER BY l.privilege)),
+           pg_catalog.format('GRANT %s ON %s TO %s;', pg_catalog.string_agg(l.privilege, ', ' ORDER BY l.privilege),
+                             l.relid::regclass, l.name)
+    FROM lacking l
+    GROUP BY l.name, l.relid
+    UNION ALL
+    SELECT 'error',
+           pg_catalog.format('Worker %s can claim steps, but not execute %s.', w.name,
+                             pg_catalog.string_agg(f.name, ', ' ORDER BY f.name)),
+           pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s;',
+                             pg_catalog.string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.name), w.name)
+    FROM tasker_checkpoint_workers() w
+    JOIN tasker_checkpoint_own_functions() c ON c.name = 'claim' AND pg_catalog.has_function_privilege(w.oid, c.oid, 'EXECUTE')
+    JOIN tasker_checkpoint_own_functions() f ON f.name IN ('heartbeat', 'complete', 'release')
+        AND NOT pg_catalog.has_function_privilege(w.oid, f.oid, 'EXECUTE')
+    GROUP BY w.name;
+END;
+COMMENT ON FUNCTION tasker_checkpoint_missing_rights() IS
+'a part of tasker_checkpoint_check_grants(): rights that workers need, and have not';
+
+CREATE FUNCTION tasker_checkpoint_needless_rights()
+RETURNS TABLE (status text, found text, statement text)
+LANGUAGE sql STABLE PARALLEL SAFE
+ROWS 5
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    WITH granted AS (
+        -- on the table or on one of its partitions
+        SELECT r.relid, c.relowner, NULL::name AS attname, x.*
+        FROM tasker_checkpoint_registrations() r
+        JOIN pg_class c ON c.oid = r.relid
+        CROSS JOIN LATERAL pg_catalog.aclexplode(coalesce(c.relacl, pg_catalog.acldefault('r', c.relowner))) x
+        WHERE r.attached AND x.privilege_type IN ('UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')
+        UNION ALL
+        SELECT r.relid, c.relowner, a.attname, x.*
+        FROM tasker_checkpoint_registrations() r
+        JOIN pg_class c ON c.oid = r.relid
+        JOIN pg_attribute a ON a.attrelid = r.relid AND a.attnum > 0 AND NOT a.attisdropped
+        CROSS JOIN LATERAL pg_catalog.aclexplode(a.attacl) x
+        WHERE r.attached AND x.privilege_type = 'UPDATE' AND a.attname NOT IN (r.checkpoint_column, 'updated_at')
+    ), too_much AS (
+        -- whoever has it: the role, PUBLIC, a group
+        SELECT g.relid, g.relowner AS owner, g.grantee,
+               pg_catalog.string_agg(DISTINCT g.privilege_type || CASE WHEN g.attname IS NULL THEN ''
+                                                                       ELSE pg_catalog.format(' (%I)', g.attname) END, ', ') AS privileges,
+               pg_catalog.bool_or(g.privilege_type = 'UPDATE' AND g.attname IS NULL) AS whole_update,
+               pg_catalog.bool_and(g.grantor = g.relowner) AS by_owner, pg_catalog.bool_or(g.is_grantable) AS is_grantable
+        FROM granted g
+        GROUP BY g.relid, g.relowner, g.grantee
+    ), had AS (
+        SELECT t.*, w.oid AS worker, w.name, t.owner = w.oid AS is_owner, t.grantee IN (w.oid, 0::oid) AS is_direct,
+               CASE WHEN t.grantee = 0::oid THEN 'PUBLIC' ELSE w.name END AS grantee_name
+        FROM tasker_checkpoint_workers() w
+        JOIN too_much t ON CASE WHEN t.grantee IN (w.oid, 0::oid) THEN true ELSE pg_catalog.pg_has_role(w.oid, t.grantee, 'USAGE') END
+        WHERE NOT w.is_super AND NOT w.is_operator
+    )
+    SELECT 'warning',
+           pg_catalog.format('Worker %s can do more to table %s than write checkpoints%s: %s.%s', h.name, h.relid::regclass,
+                             CASE WHEN h.grantee = h.worker AND h.is_owner THEN ', which it owns'
+                                  WHEN h.grantee = h.worker THEN ''
+                                  WHEN h.is_direct THEN ', as everybody can'
+                                  ELSE pg_catalog.format(', as a member of %s', h.grantee::regrole) END, h.privileges,
+                             CASE WHEN h.is_owner THEN ' Give the table another owner.'
+                                  WHEN h.is_direct AND NOT h.by_owner THEN ' It was not the owner who granted that.'
+                                  ELSE ' What its own work needs, leave.' END),
+           CASE WHEN h.is_owner OR (h.is_direct AND NOT h.by_owner) THEN NULL
+                WHEN h.is_direct THEN
+                    pg_catalog.format('REVOKE %s ON %s FROM %s%s;', h.privileges, h.relid::regclass, h.grantee_name,
+                                      CASE WHEN h.is_grantable THEN ' CASCADE' ELSE '' END)
+                    -- what is needed goes with the right on the whole table
+                    || coalesce((SELECT pg_catalog.format(' GRANT UPDATE (%s) ON %s TO %s;',
+                                                          pg_catalog.string_agg(pg_catalog.quote_ident(a.attname::text), ', ' ORDER BY a.attnum),
+                                                          h.relid::regclass, h.name)
+                                 FROM tasker_checkpoint_registrations() r
+                                 JOIN pg_attribute a ON a.attrelid = r.relid AND a.attname IN (r.checkpoint_column, r.updated_at_column)
+                                 WHERE h.whole_update AND r.attached AND r.relid = h.relid AND r.relid = r.steps
+                                 HAVING pg_catalog.count(*) > 0), '')
+                ELSE (SELECT pg_catalog.string_agg(
+                                 pg_catalog.format('REVOKE %s FROM %s%s;', h.grantee::regrole, h.name,
+                                                   -- a superuser's are the first one's
+                                                   CASE WHEN m.grantor <> 10::oid AND pg_catalog.current_setting('server_version_num')::int4 >= 160000
+                                                        THEN pg_catalog.format(' GRANTED BY %s', m.grantor::regrole) ELSE '' END), ' ')
+                      FROM pg_auth_members m WHERE m.roleid = h.grantee AND m.member = h.worker) END
+    FROM had h
+    UNION ALL
+    SELECT DISTINCT 'warning', pg_catalog.format('%s can lift the setting %s.', g.grantee, p.parname),
+           pg_catalog.format('REVOKE ALL ON PARAMETER %s FROM %s;', p.parname, g.grantee)
+    FROM pg_parameter_acl p
+    CROSS JOIN LATERAL pg_catalog.aclexplode(p.paracl) x
+    LEFT JOIN tasker_checkpoint_workers() w ON w.oid = x.grantee AND NOT w.is_operator
+    CROSS JOIN LATERAL (SELECT CASE WHEN x.grantee = 0::oid THEN 'PUBLIC' ELSE w.name END AS grantee) g
+    WHERE pg_catalog.starts_with(p.parname, 'tasker_checkpoint.') AND NOT pg_catalog.starts_with(p.parname, 'tasker_checkpoint.health_')
+    AND g.grantee IS NOT NULL;
+END;
+COMMENT ON FUNCTION tasker_checkpoint_needless_rights() IS
+'a part of tasker_checkpoint_check_grants(): rights of workers beyond what they need on the steps table, and on settings';
+
+CREATE FUNCTION tasker_checkpoint_check_grants()
+RETURNS TABLE (status text, found text, statement text)
+LANGUAGE sql STABLE PARALLEL SAFE
+ROWS 5
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT 'ok',
+           'Workers have the rights that they need, and no others on the steps table.'
+           || coalesce((SELECT pg_catalog.format(' A table can be registered, beside superusers and the owner, by %s.',
+                                                 pg_catalog.string_agg(g.grantee, ', ' ORDER BY g.role COLLATE "C"))
+                        FROM pg_proc p
+                        CROSS JOIN LATERAL pg_catalog.aclexplode(p.proacl) x
+                        CROSS JOIN LATERAL (SELECT x.grantee::regrole::text AS role,
+                                                   CASE WHEN x.grantee = 0::oid THEN 'everybody' ELSE x.grantee::regrole::text END AS grantee) g
+                        WHERE p.oid = 'tasker_checkpoint_guard()'::regprocedure::oid AND x.grantee <> p.proowner
+                        HAVING pg_catalog.count(*) > 0), ''),
+           NULL
+    UNION ALL
+    SELECT r.status, r.found, r.statement FROM tasker_checkpoint_rights_on_own() r
+    UNION ALL
+    SELECT r.status, r.found, r.statement FROM tasker_checkpoint_missing_rights() r
+    UNION ALL
+    SELECT r.status, r.found, r.statement FROM tasker_checkpoint_needless_rights() r;
+END;
+COMMENT ON FUNCTION tasker_checkpoint_check_grants() IS
+'a check of tasker_checkpoint_doctor(): workers have the rights that they need, and nobody has those that nobody should';
+
+CREATE FUNCTION tasker_checkpoint_check_names()
+RETURNS TABLE (status text, found text, statement text)
+LANGUAGE sql STABLE PARALLEL SAFE
+ROWS 5
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT 'ok', 'No object in the extension''s schema is named as one of its own.', NULL
+    UNION ALL
+    -- a call that does not give each argument its type may mean another's
+    (SELECT 'warning',
+            pg_catalog.format('Function %s of role %I is not the extension''s, and has the name of one that is: a call may mean it, or be ambiguous.',
+                              p.oid::regprocedure, pg_catalog.pg_get_userbyid(p.proowner)),
+            pg_catalog.format('ALTER ROUTINE %s RENAME TO %I;', p.oid::regprocedure,
+                              pg_catalog.concat('not_', pg_catalog.left(p.proname::text, 59)))
+     FROM pg_extension e
+     JOIN pg_proc p ON p.pronamespace = e.extnamespace
+     WHERE e.extname = 'tasker_checkpoint' AND pg_catalog.starts_with(p.proname::text, 'tasker_checkpoint_')
+     AND NOT EXISTS (SELECT FROM tasker_checkpoint_own_functions() f WHERE f.oid = p.oid)
+     ORDER BY p.oid::regprocedure::text COLLATE "C");
+END;
+COMMENT ON FUNCTION tasker_checkpoint_check_names() IS
+'a check of tasker_checkpoint_doctor(): no function of others'' can be taken for one of the extension''s';
