@@ -29,7 +29,6 @@ CREATE FUNCTION tasker_checkpoint_yield(
 RETURNS tasker_checkpoint_receipt
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
-REVOKE EXECUTE ON FUNCTION tasker_checkpoint_yield(uuid, jsonb, bigint, jsonb, uuid) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_yield(uuid, jsonb, bigint, jsonb, uuid) IS
 'persists a checkpoint and offers the step to the next worker, waking listeners at commit; cursor says where to resume, items counts the items of the step since its beginning, results are partial ones, event_id is the claim under which it is written; returns the receipt; a repeated call returns the same one, or raises TC003 if its transaction has written before it; raises 22004, 22023, 25006, 54000, 55000, P0002, TC001, TC002';
 
@@ -43,7 +42,6 @@ CREATE FUNCTION tasker_checkpoint_save(
 RETURNS tasker_checkpoint_receipt
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
-REVOKE EXECUTE ON FUNCTION tasker_checkpoint_save(uuid, jsonb, bigint, jsonb, uuid) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_save(uuid, jsonb, bigint, jsonb, uuid) IS
 'persists a checkpoint while the worker goes on, in the same transaction as its work, and extends the lease of its claim; cursor says where to resume, items counts the items of the step since its beginning, results are partial ones, event_id is the claim under which it is written; returns the receipt; a repeated call returns the same one, or raises TC003 if its transaction has written before it; raises 22004, 22023, 25006, 54000, 55000, P0002, TC001, TC002';
 
@@ -51,6 +49,5 @@ CREATE FUNCTION tasker_checkpoint_yield_step_event(event_id uuid, checkpoint_dat
 RETURNS boolean
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
-REVOKE EXECUTE ON FUNCTION tasker_checkpoint_yield_step_event(uuid, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_yield_step_event(uuid, jsonb) IS
 'tasker_checkpoint_yield() as Tasker''s workers call it, with step_uuid, cursor, items_processed and accumulated_results in one object; true if it was stored, also before; false, and nothing written, if the event is unknown, finished or superseded; raises 22004, 22023, 25006, 54000, 55000, P0002, TC001, TC003';

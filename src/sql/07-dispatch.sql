@@ -6,7 +6,6 @@ CREATE FUNCTION tasker_checkpoint_dispatch(step_uuid uuid)
 RETURNS uuid
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
-REVOKE EXECUTE ON FUNCTION tasker_checkpoint_dispatch(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_dispatch(uuid) IS
 'offers a step to the workers and wakes them at commit; returns the event''s id, that of the unclaimed event if there is one already, NULL if the step is claimed, paused, cancelled or parked; raises 22004, 25006, 55000, P0002';
 

@@ -41,7 +41,6 @@ RETURNS SETOF tasker_checkpoint_delivery
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 ROWS 1
 AS 'MODULE_PATHNAME';
-REVOKE EXECUTE ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid) IS
 'takes up to max_steps (1 to 1000) dispatched steps, or the given one, for a worker until the lease ends, which is at most tasker_checkpoint.max_lease; those that wait longest first; returns each with where to resume; to be committed before the work; raises 22004, 22023, 25000, 25006, 55000, P0002';
 
@@ -49,7 +48,6 @@ CREATE FUNCTION tasker_checkpoint_heartbeat(event_id uuid, lease interval DEFAUL
 RETURNS boolean
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
-REVOKE EXECUTE ON FUNCTION tasker_checkpoint_heartbeat(uuid, interval) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_heartbeat(uuid, interval) IS
 'extends a claim to now and its lease, or the given one, which is at most tasker_checkpoint.max_lease; never shortens it and never waits; false if the claim was superseded, or nobody has claimed the event: stop; raises 22004, 22023, 25006';
 
@@ -57,7 +55,6 @@ CREATE FUNCTION tasker_checkpoint_complete(event_id uuid)
 RETURNS boolean
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
-REVOKE EXECUTE ON FUNCTION tasker_checkpoint_complete(uuid) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_complete(uuid) IS
 'ends a step''s dispatch, since its handler finished or failed for good; the checkpoint stays; true if it was ended; false if the event is not the step''s current one: roll back; raises 22004, 25006';
 
@@ -69,6 +66,5 @@ CREATE FUNCTION tasker_checkpoint_release(
 RETURNS boolean
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
-REVOKE EXECUTE ON FUNCTION tasker_checkpoint_release(uuid, interval, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_release(uuid, interval, boolean) IS
 'hands a step back, to be claimed again after the delay (0 to 1 day) from its last checkpoint; if the worker was only interrupted, the delivery that its claim counted is taken back; true if it was handed back; false if the event is not the step''s current one; raises 22004, 22023, 25006';

@@ -68,7 +68,6 @@ CREATE FUNCTION tasker_checkpoint_stats()
 RETURNS tasker_checkpoint_statistics
 LANGUAGE C VOLATILE PARALLEL SAFE
 AS 'MODULE_PATHNAME';
-REVOKE EXECUTE ON FUNCTION tasker_checkpoint_stats() FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_stats() IS
 'what was done and refused in this database since the server''s start or the last reset; one row, of NULLs and with a NOTICE if the library is not preloaded';
 
@@ -76,6 +75,5 @@ CREATE FUNCTION tasker_checkpoint_stats_reset()
 RETURNS void
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
-REVOKE EXECUTE ON FUNCTION tasker_checkpoint_stats_reset() FROM PUBLIC;
 COMMENT ON FUNCTION tasker_checkpoint_stats_reset() IS
 'sets the counters of tasker_checkpoint_stats() to 0, for this database; a NOTICE if the library is not preloaded';
