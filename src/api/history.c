@@ -44,7 +44,7 @@ typedef struct Clear
 } Clear;
 
 /* One call */
-typedef struct Trail
+typedef struct Listing
 {
 	FunctionCallInfo fcinfo;
 	const pg_uuid_t *step;
@@ -56,14 +56,14 @@ typedef struct Trail
 	int32		last_generation;	/* of the last entry returned */
 	int64		last_sequence;
 	MemoryContext context;		/* reset after each row of the archive */
-} Trail;
+} Listing;
 
 static Clear *
-find_clear(const Trail *trail, int32 generation)
+find_clear(const Listing *listing, int32 generation)
 {
 	ListCell   *lc;
 
-	foreach(lc, trail->clears)
+	foreach(lc, listing->clears)
 	{
 		Clear	   *clear = lfirst(lc);
 
@@ -75,7 +75,7 @@ find_clear(const Trail *trail, int32 generation)
 
 /* What is kept beside the history, of the last entry of each generation. */
 static bool
-entry_results(const Trail *trail, const Clear *clear, int64 sequence,
+entry_results(const Listing *listing, const Clear *clear, int64 sequence,
 			  Datum *results)
 {
 	if (clear != NULL)
@@ -83,19 +83,19 @@ entry_results(const Trail *trail, const Clear *clear, int64 sequence,
 		*results = clear->results;
 		return clear->has_results && clear->last == sequence;
 	}
-	if (sequence != trail->present.sequence ||
-		tckpt_value_is_null(&trail->doc.accumulated_results))
+	if (sequence != listing->present.sequence ||
+		tckpt_value_is_null(&listing->doc.accumulated_results))
 		return false;
-	*results = JsonbPGetDatum(tckpt_value_to_jsonb(&trail->doc.accumulated_results));
+	*results = JsonbPGetDatum(tckpt_value_to_jsonb(&listing->doc.accumulated_results));
 	return true;
 }
 
 static void
-put_entry(Trail *trail, int32 generation, int64 sequence,
+put_entry(Listing *listing, int32 generation, int64 sequence,
 		  const TckptDocument *entry, bool archived)
 {
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) trail->fcinfo->resultinfo;
-	Clear	   *clear = find_clear(trail, generation);
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) listing->fcinfo->resultinfo;
+	Clear	   *clear = find_clear(listing, generation);
 	TimestampTz at = 0;
 	int64		items = 0;
 	Datum		values[ENTRY_COLUMNS] = {0};
@@ -110,7 +110,7 @@ put_entry(Trail *trail, int32 generation, int64 sequence,
 	values[3] = Int64GetDatum(items);
 	nulls[4] = !tckpt_value_to_timestamp(&entry->timestamp, &at);
 	values[4] = TimestampTzGetDatum(at);
-	nulls[5] = !entry_results(trail, clear, sequence, &values[5]);
+	nulls[5] = !entry_results(listing, clear, sequence, &values[5]);
 	values[6] = BoolGetDatum(archived);
 	nulls[7] = nulls[8] = clear == NULL;
 	if (clear != NULL)
@@ -119,17 +119,17 @@ put_entry(Trail *trail, int32 generation, int64 sequence,
 		values[8] = CStringGetTextDatum(clear->by);
 	}
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	trail->last_generation = generation;
-	trail->last_sequence = sequence;
+	listing->last_generation = generation;
+	listing->last_sequence = sequence;
 }
 
 /* Returns the entries of a history that were not returned before. */
 static void
-put_history(Trail *trail, int32 generation, const TckptHistory *history,
+put_history(Listing *listing, int32 generation, const TckptHistory *history,
 			bool archived)
 {
 	uint32		length = tckpt_history_length(history);
-	MemoryContext caller = MemoryContextSwitchTo(trail->context);
+	MemoryContext caller = MemoryContextSwitchTo(listing->context);
 
 	for (uint32 i = 0; i < length; i++)
 	{
@@ -137,16 +137,16 @@ put_history(Trail *trail, int32 generation, const TckptHistory *history,
 		TckptDocument entry;
 
 		CHECK_FOR_INTERRUPTS();
-		if (generation == trail->last_generation && sequence <= trail->last_sequence)
+		if (generation == listing->last_generation && sequence <= listing->last_sequence)
 			continue;
 		if (tckpt_history_entry(history, sequence, &entry))
-			put_entry(trail, generation, sequence, &entry, archived);
+			put_entry(listing, generation, sequence, &entry, archived);
 	}
 	MemoryContextSwitchTo(caller);
 }
 
 static void
-add_clear(Trail *trail, const TckptChunk *chunk)
+add_clear(Listing *listing, const TckptChunk *chunk)
 {
 	Clear	   *clear = palloc0(sizeof(Clear));
 
@@ -157,13 +157,13 @@ add_clear(Trail *trail, const TckptChunk *chunk)
 	clear->has_results = chunk->has_results;
 	if (chunk->has_results)
 		clear->results = datumCopy(chunk->results, false, -1);
-	trail->clears = lappend(trail->clears, clear);
+	listing->clears = lappend(listing->clears, clear);
 }
 
 static TckptTrail *
-begin_trail(const Trail *trail, ScanDirection direction)
+begin_rows(const Listing *listing, ScanDirection direction)
 {
-	return tckpt_trail_begin(trail->fcinfo->flinfo->fn_oid, trail->step,
+	return tckpt_trail_begin(listing->fcinfo->flinfo->fn_oid, listing->step,
 							 GetActiveSnapshot(), direction);
 }
 
@@ -172,22 +172,22 @@ begin_trail(const Trail *trail, ScanDirection direction)
  * the checkpoint, and each generation with the one before.
  */
 static void
-look_back(Trail *trail)
+look_back(Listing *listing)
 {
-	TckptTrail *rows = begin_trail(trail, BackwardScanDirection);
+	TckptTrail *rows = begin_rows(listing, BackwardScanDirection);
 	const TckptChunk *newer = NULL;
 	const TckptChunk *chunk;
 
-	trail->generation = 1;
+	listing->generation = 1;
 	while ((chunk = tckpt_trail_next(rows)) != NULL)
 	{
 		bool		ends = false;
 
 		if (newer == NULL)
 		{
-			TckptPosition position = tckpt_chunk_position(chunk, &trail->present);
+			TckptPosition position = tckpt_chunk_position(chunk, &listing->present);
 
-			trail->generation = position.generation;
+			listing->generation = position.generation;
 			if (!position.goes_on)
 				break;
 			ends = position.is_cleared;
@@ -199,34 +199,34 @@ look_back(Trail *trail)
 			ends = true;
 		}
 		if (ends)
-			add_clear(trail, chunk);
-		trail->oldest = chunk->generation;
+			add_clear(listing, chunk);
+		listing->oldest = chunk->generation;
 		newer = chunk;
 	}
 	tckpt_trail_end(rows);
 }
 
 static void
-put_archived(Trail *trail)
+put_archived(Listing *listing)
 {
 	TckptTrail *rows;
 	const TckptChunk *chunk;
 
-	if (trail->oldest == 0)
+	if (listing->oldest == 0)
 		return;
-	rows = begin_trail(trail, ForwardScanDirection);
+	rows = begin_rows(listing, ForwardScanDirection);
 	while ((chunk = tckpt_trail_next(rows)) != NULL)
 	{
 		MemoryContext caller;
 		TckptHistory history;
 
-		if (chunk->generation < trail->oldest)
+		if (chunk->generation < listing->oldest)
 			continue;
-		caller = MemoryContextSwitchTo(trail->context);
+		caller = MemoryContextSwitchTo(listing->context);
 		tckpt_chunk_history(chunk, &history);
-		put_history(trail, chunk->generation, &history, true);
+		put_history(listing, chunk->generation, &history, true);
 		MemoryContextSwitchTo(caller);
-		MemoryContextReset(trail->context);
+		MemoryContextReset(listing->context);
 	}
 	tckpt_trail_end(rows);
 }
@@ -236,24 +236,24 @@ PG_FUNCTION_INFO_V1(tasker_checkpoint_history);
 Datum
 tasker_checkpoint_history(PG_FUNCTION_ARGS)
 {
-	Trail		trail = {.fcinfo = fcinfo};
+	Listing		listing = {.fcinfo = fcinfo};
 	Jsonb	   *checkpoint;
 
 	tckpt_require_argument(fcinfo, 0, "step_uuid");
-	trail.step = PG_GETARG_UUID_P(0);
+	listing.step = PG_GETARG_UUID_P(0);
 	InitMaterializedSRF(fcinfo, 0);
 	checkpoint = tckpt_steps_read(tckpt_attached_open(fcinfo->flinfo->fn_oid, AccessShareLock),
-								  trail.step);
+								  listing.step);
 	if (checkpoint != NULL)
-		(void) tckpt_document_read(checkpoint, &trail.doc);
-	tckpt_history_read_present(&trail.doc, &trail.present);
-	trail.context = AllocSetContextCreate(CurrentMemoryContext,
-										  "tasker_checkpoint history",
-										  ALLOCSET_DEFAULT_SIZES);
+		(void) tckpt_document_read(checkpoint, &listing.doc);
+	tckpt_history_read_present(&listing.doc, &listing.present);
+	listing.context = AllocSetContextCreate(CurrentMemoryContext,
+											"tasker_checkpoint history",
+											ALLOCSET_DEFAULT_SIZES);
 
-	look_back(&trail);
-	put_archived(&trail);
-	put_history(&trail, trail.generation, &trail.present, false);
-	MemoryContextDelete(trail.context);
+	look_back(&listing);
+	put_archived(&listing);
+	put_history(&listing, listing.generation, &listing.present, false);
+	MemoryContextDelete(listing.context);
 	return (Datum) 0;
 }

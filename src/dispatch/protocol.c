@@ -65,7 +65,7 @@ require_unclaimed(const TckptRequest *request, const TckptDispatch *dispatch)
 
 /* Reads the step's row; see above for when it is locked. */
 static void
-read_row(const TckptRequest *request, TckptDispatch *dispatch)
+read_event(const TckptRequest *request, TckptDispatch *dispatch)
 {
 	bool		changes = request->kind == TCKPT_YIELD || request->event_id != NULL;
 	bool		raises = !request->quiet;
@@ -128,7 +128,7 @@ tckpt_dispatch_admit(const TckptRequest *request, TckptDispatch *dispatch)
 	if (request->kind == TCKPT_REWIND)
 		return TCKPT_ADMITTED;
 
-	read_row(request, dispatch);
+	read_event(request, dispatch);
 	return decide(request, dispatch);
 }
 
@@ -315,7 +315,7 @@ tckpt_dispatch_record(const TckptRequest *request, const TckptComposed *composed
 			 record_save(request, composed, &dispatch->event)))
 	{
 		CHECK_FOR_INTERRUPTS();
-		read_row(request, dispatch);
+		read_event(request, dispatch);
 		if (decide(request, dispatch) == TCKPT_SUPERSEDED)
 			return false;
 	}
@@ -338,7 +338,7 @@ tckpt_dispatch_record_replay(const TckptRequest *request, TckptDispatch *dispatc
 		if (tckpt_event_update(request->function, &dispatch->event))
 			break;
 		CHECK_FOR_INTERRUPTS();
-		read_row(request, dispatch);
+		read_event(request, dispatch);
 		if (decide(request, dispatch) == TCKPT_SUPERSEDED)
 			return;
 	}
