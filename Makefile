@@ -11,15 +11,13 @@ OBJS = \
 	src/api/claim.o \
 	src/api/control.o \
 	src/api/doctor.o \
-	src/api/findings.o \
-	src/api/health.o \
 	src/api/history.o \
 	src/api/maintenance.o \
 	src/api/offer.o \
-	src/api/progress.o \
 	src/api/read.o \
 	src/api/registrations.o \
 	src/api/sample.o \
+	src/api/survey.o \
 	src/api/version.o \
 	src/api/write.o \
 	src/archive/archive.o \

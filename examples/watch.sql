@@ -57,7 +57,7 @@ ORDER BY array_position(ARRAY['parked', 'expired', 'delayed', 'waiting', 'claime
 LIMIT :rows
 \else
 SELECT concat_ws(' ', left(regexp_replace(step_name, '[[:cntrl:]]', ' ', 'g'), :step_width - 7), right(step_uuid::text, 6)) AS step,
-	bar AS progress,
+	'[' || rpad(repeat('#', trunc(percent / 5)::integer), 20, '.') || ']' AS progress,
 	percent AS "%",
 	left(concat_ws(' / ', items_processed, total), 21) AS items,
 	round(rate, 1) AS "items/s",

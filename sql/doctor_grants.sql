@@ -90,7 +90,7 @@ SELECT * FROM findings;
 
 -- whom no limit binds
 ALTER ROLE regress_tckpt_worker SUPERUSER;
-GRANT SET ON PARAMETER tasker_checkpoint.cursor_limit, tasker_checkpoint.health_stale TO regress_tckpt_worker, regress_tckpt_group;
+GRANT SET ON PARAMETER tasker_checkpoint.cursor_limit TO regress_tckpt_worker, regress_tckpt_group;
 GRANT ALTER SYSTEM ON PARAMETER tasker_checkpoint.enforce TO PUBLIC;
 SELECT * FROM findings;
 SELECT statement FROM findings \gexec
@@ -108,5 +108,5 @@ DROP VIEW findings;
 DROP TABLE regress_steps.jobs;
 DROP EXTENSION tasker_checkpoint;
 DROP SCHEMA regress_home, regress_steps;
-REVOKE ALL ON PARAMETER tasker_checkpoint.cursor_limit, tasker_checkpoint.health_stale FROM regress_tckpt_worker, regress_tckpt_group;
+REVOKE ALL ON PARAMETER tasker_checkpoint.cursor_limit FROM regress_tckpt_worker, regress_tckpt_group;
 DROP ROLE regress_tckpt_worker, regress_tckpt_other, regress_tckpt_group, regress_tckpt_operator, regress_tckpt_owner;

@@ -112,12 +112,10 @@ SELECT statement FROM tasker_checkpoint_health WHERE finding = 'near_limit' \gex
 \set ECHO all
 \c
 SELECT string_agg(finding || ' ' || n, ', ' ORDER BY finding COLLATE "C") FROM (SELECT finding, count(*) AS n FROM health GROUP BY 1) h;
-\set ECHO none
-SELECT statement FROM tasker_checkpoint_health WHERE finding = 'long_cursor' \gexec
-\set ECHO all
-\c
 \t
-SELECT * FROM tasker_checkpoint_health WHERE finding <> 'cancelled';
+-- what is long has none: it is another threshold, or another handler
+SELECT count(*), count(statement) FROM tasker_checkpoint_health WHERE finding = 'long_cursor';
+SELECT * FROM tasker_checkpoint_health(long_cursor => 60100) WHERE finding <> 'cancelled';
 
 -- and workers take what nobody took
 SELECT s.name, c.deliveries FROM tasker_checkpoint_claim('three', max_steps => 100) c JOIN steps s ON s.workflow_step_uuid = c.step_uuid
@@ -127,7 +125,6 @@ SELECT quote_ident(current_database()) AS here \gset
 -- as they were, also where that is not what the server has
 ALTER DATABASE :here SET tasker_checkpoint.results_limit = '1MB';
 ALTER DATABASE :here SET tasker_checkpoint.cursor_limit = '64kB';
-ALTER DATABASE :here RESET tasker_checkpoint.health_long_cursor;
 DROP VIEW health;
 DROP EXTENSION tasker_checkpoint;
 DROP FUNCTION step(text), age_of(text, interval);

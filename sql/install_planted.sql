@@ -20,7 +20,7 @@ SET search_path = pg_catalog;
 SET client_min_messages = error;
 SET check_function_bodies = off;
 CALL pg_temp.plant('public', :'script', '{text,name,oid,regclass,int4,bool,anyelement}',
-	'{regproc,regprocedure,regrole,int2,int8,"\"char\"",jsonb,real,float8,numeric,interval,timestamptz,text[],name[],int2[],oid[],int2vector,xid,aclitem[]}');
+	'{regproc,regprocedure,regrole,int2,int8,"\"char\"",jsonb,real,float8,numeric,interval,timestamptz,uuid,text[],name[],int2[],oid[],int2vector,xid,aclitem[]}');
 \connect
 SET client_min_messages = warning;
 SELECT count(*) > 1000 AS many FROM pg_catalog.pg_operator WHERE oprowner OPERATOR(pg_catalog.=) 'regress_tckpt_planter'::regrole;

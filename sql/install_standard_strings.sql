@@ -12,14 +12,13 @@ INSERT INTO tasker.workflow_steps (workflow_step_uuid, in_process, inputs)
 SELECT format('00000000-0000-0000-0000-%s', lpad(i::text, 12, '0'))::uuid, true, '{"cursor": {"start_cursor": 0, "end_cursor": 50}}' FROM generate_series(1, 3) i;
 SELECT count(tasker_checkpoint_yield(workflow_step_uuid, to_jsonb('quoted " and '' and ' || chr(92)), 10)) FROM tasker.workflow_steps;
 SELECT tasker_checkpoint_pause('00000000-0000-0000-0000-000000000003');
-SET tasker_checkpoint.health_near_limit = '1';
 SET tasker_checkpoint.enforce = warning;
 
 -- all that was seen, without what grows by itself
 CREATE FUNCTION seen() RETURNS SETOF text LANGUAGE sql AS $$
 	SELECT 'doctor ' || d::text FROM tasker_checkpoint_doctor() d
-	UNION ALL SELECT 'health ' || h::text FROM tasker_checkpoint_health h
-	UNION ALL SELECT 'progress ' || concat_ws(' ', step_uuid, items_processed, total, bar, state) FROM tasker_checkpoint_progress
+	UNION ALL SELECT 'health ' || h::text FROM tasker_checkpoint_health(near_limit => 1) h
+	UNION ALL SELECT 'progress ' || concat_ws(' ', step_uuid, items_processed, total, state) FROM tasker_checkpoint_progress
 	UNION ALL SELECT 'index ' || i::text FROM tasker_checkpoint_hot_indexes() i
 	UNION ALL SELECT 'archive ' || tasker_checkpoint_purge_archive('1 day')
 	ORDER BY 1

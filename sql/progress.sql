@@ -37,7 +37,7 @@ SELECT count(tasker_checkpoint_dispatch(workflow_step_uuid)) FROM tasker.workflo
 SELECT c.deliveries FROM tasker_checkpoint_claim('worker 1', '1 hour', 1, '00000000-0000-0000-0000-000000000003') c;
 
 \x on
-SELECT step_uuid, step_name, task_uuid, task_name, items_processed, total, percent, bar, rate, eta, checkpointed_at, sequence,
+SELECT step_uuid, step_name, task_uuid, task_name, items_processed, total, percent, rate, eta, checkpointed_at, sequence,
 	state, worker, lease_until > clock_timestamp() AS leased, deliveries
 FROM tasker_checkpoint_progress ORDER BY step_uuid;
 \x off

@@ -1,10 +1,10 @@
--- The view of progress: the total, from the handler or the inputs, percent and bar
+-- The view of progress: the total, from the handler or the inputs, and percent
 SET client_min_messages = error;
 CREATE EXTENSION tasker_checkpoint;
 CREATE TABLE steps (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), n integer GENERATED ALWAYS AS IDENTITY, inputs jsonb, checkpoint jsonb);
 SELECT tasker_checkpoint_attach('steps', 'id');
 CREATE VIEW shown AS
-SELECT n, items_processed AS items, total, percent, bar, eta
+SELECT n, items_processed AS items, total, percent, eta
 FROM tasker_checkpoint_progress JOIN steps ON id = step_uuid;
 
 CREATE FUNCTION put(items bigint, inputs text, results text DEFAULT NULL) RETURNS integer LANGUAGE sql AS $$

@@ -23,6 +23,7 @@ SELECT 'tasker_checkpoint_' || name AS name, class
 FROM (VALUES
 	('everybody', 'table get load exists cursor items_processed accumulated_results history dispatched progress health'),
 	('everybody', 'figures hot_indexes sample version'),
+	('everybody', 'survey unguarded cursor_indexes limits'),
 	('everybody', 'registrations candidates trusts attach_call settings members counted look'),
 	('everybody', 'own_functions workers rights_on_own missing_rights needless_rights'),
 	('everybody', 'check_table check_guard check_trigger_order check_index check_fillfactor check_compression check_hot_share'),

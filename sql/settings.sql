@@ -73,10 +73,6 @@ SET tasker_checkpoint.require_monotonic_items = off; -- fail
 SET tasker_checkpoint.notify = off; -- fail
 SET tasker_checkpoint.notify_channel = 'x'; -- fail
 SET tasker_checkpoint.cursor_limit = 1; -- fail
-SET tasker_checkpoint.health_stale = '1h';
-SET tasker_checkpoint.health_stale = -1; -- fail
-SET tasker_checkpoint.health_near_limit = 101; -- fail
-RESET tasker_checkpoint.health_stale;
 SET LOCAL tasker_checkpoint.cursor_limit = -1; -- fail
 RESET tasker_checkpoint.cursor_limit; -- fail
 SET tasker_checkpoint.cursor_limit TO DEFAULT; -- fail

@@ -5,8 +5,6 @@
  *
  * They are an operator's limits.  PGC_SUSET keeps a worker's session from
  * lifting them, also by way of a setting made before the library is loaded.
- * Thresholds of what is shown as unhealthy bind nobody, and are for whoever
- * looks.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,15 +39,6 @@ bool		tckpt_notify = true;
 char	   *tckpt_notify_channel = NULL;
 bool		tckpt_archive_history = false;
 int			tckpt_max_notifiers = 2;
-
-/* What tasker_checkpoint_health() shows */
-int			tckpt_health_stale = 15 * SECS_PER_MINUTE;
-int			tckpt_health_stalled = 5;
-int			tckpt_health_expired = 5 * SECS_PER_MINUTE;
-int			tckpt_health_unclaimed = 5 * SECS_PER_MINUTE;
-int			tckpt_health_paused = SECS_PER_DAY;
-int			tckpt_health_near_limit = 80;
-int			tckpt_health_long_cursor = 2 * 1024;
 
 static const struct config_enum_entry enforce_options[] = {
 	{"warning", TCKPT_ENFORCE_WARNING, false},
@@ -89,41 +78,6 @@ define_size(const char *name, const char *description, int *variable,
 							"As a jsonb value of its own, uncompressed; -1 is no limit.",
 							variable, *variable, no_limit, MAX_SIZE,
 							PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL, NULL);
-}
-
-static void
-define_threshold(const char *name, const char *description, int *variable,
-				 int max, int unit)
-{
-	DefineCustomIntVariable(name, description, "0 turns the finding off.",
-							variable, *variable, 0, max,
-							PGC_USERSET, unit, NULL, NULL, NULL);
-}
-
-static void
-define_thresholds(void)
-{
-	define_threshold("tasker_checkpoint.health_stale",
-					 "Time without checkpoint and heartbeat after which a step that somebody has is stale.",
-					 &tckpt_health_stale, PG_INT32_MAX, GUC_UNIT_S);
-	define_threshold("tasker_checkpoint.health_stalled",
-					 "Checkpoints in a row with the same cursor and items that make a step stalled.",
-					 &tckpt_health_stalled, MAX_ENTRIES, 0);
-	define_threshold("tasker_checkpoint.health_expired",
-					 "Time after which a lease that has run out, and that nobody has taken over, is shown.",
-					 &tckpt_health_expired, PG_INT32_MAX, GUC_UNIT_S);
-	define_threshold("tasker_checkpoint.health_unclaimed",
-					 "Time after which an event that can be claimed, and that nobody claims, is shown.",
-					 &tckpt_health_unclaimed, PG_INT32_MAX, GUC_UNIT_S);
-	define_threshold("tasker_checkpoint.health_paused",
-					 "Time after which a paused step is shown.",
-					 &tckpt_health_paused, PG_INT32_MAX, GUC_UNIT_S);
-	define_threshold("tasker_checkpoint.health_near_limit",
-					 "Percent of a limit from which on a cursor or results are near it.",
-					 &tckpt_health_near_limit, 100, 0);
-	define_threshold("tasker_checkpoint.health_long_cursor",
-					 "Size from which on a cursor is shown as long.",
-					 &tckpt_health_long_cursor, MAX_SIZE, GUC_UNIT_BYTE);
 }
 
 void
@@ -201,8 +155,6 @@ tckpt_guc_init(void)
 							process_shared_preload_libraries_in_progress ?
 							PGC_POSTMASTER : PGC_SIGHUP,
 							0, NULL, NULL, NULL);
-
-	define_thresholds();
 
 	MarkGUCPrefixReserved("tasker_checkpoint");
 }

@@ -44,15 +44,6 @@ extern char *tckpt_notify_channel;
 extern bool tckpt_archive_history;
 extern int	tckpt_max_notifiers;	/* 0: none */
 
-/* From where on health shows something; 0 never */
-extern int	tckpt_health_stale; /* these in seconds, but for stalled */
-extern int	tckpt_health_stalled;	/* checkpoints */
-extern int	tckpt_health_expired;
-extern int	tckpt_health_unclaimed;
-extern int	tckpt_health_paused;
-extern int	tckpt_health_near_limit;	/* percent */
-extern int	tckpt_health_long_cursor;	/* bytes */
-
 extern void tckpt_guc_init(void);
 
 #endif							/* TCKPT_GUC_H */

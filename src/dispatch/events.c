@@ -295,18 +295,19 @@ tckpt_event_delete_all(Oid function)
 	return count;
 }
 
-/* A walk over the rows that a snapshot has. */
+/* A walk over the rows that a snapshot has; over the table as it lies if "by" is NULL. */
 static TckptEventScan *
 begin_scan(Relation rel, const TckptOwnIndex *by, int nkeys, ScanKey keys,
 		   Snapshot snapshot)
 {
 	TckptEventScan *scan = palloc0(sizeof(TckptEventScan));
-	Oid			index;
+	Oid			index = InvalidOid;
 
 	scan->context = CurrentMemoryContext;
 	scan->rel = rel;
-	index = by->ordered ? tckpt_own_index(scan->rel, by) :
-		tckpt_own_find_index(scan->rel, by);
+	if (by != NULL)
+		index = by->ordered ? tckpt_own_index(scan->rel, by) :
+			tckpt_own_find_index(scan->rel, by);
 	scan->snapshot = RegisterSnapshot(snapshot);
 	if (OidIsValid(index))
 	{
@@ -353,7 +354,7 @@ tckpt_event_scan_steps(Oid function, const pg_uuid_t *step, bool for_update)
 	if (step != NULL)
 		ScanKeyInit(&key, TCKPT_EVENT_ATTNO(TCKPT_EVENT_STEP), BTEqualStrategyNumber, F_UUID_EQ,
 					UUIDPGetDatum(step));
-	return begin_scan(rel, &tckpt_event_lookups[TCKPT_BY_STEP],
+	return begin_scan(rel, step != NULL ? &tckpt_event_lookups[TCKPT_BY_STEP] : NULL,
 					  step != NULL ? 1 : 0, &key,
 					  for_update ? GetLatestSnapshot() : GetActiveSnapshot());
 }

@@ -1,16 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * figures.c
- *	  What a checkpoint document says of progress: items, total and rate.
+ *	  What a checkpoint document says of progress: rate, standstill and total.
  *
- * A pure function of the document.  Whatever is stored there is read as far as
- * it makes sense, and never makes it fail: monitoring reads all steps at once.
+ * Pure functions of the document, and of Tasker's inputs.  Whatever is stored
+ * there is read as far as it makes sense, and never makes them fail: monitoring
+ * reads all steps at once.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
 
 #include "document/figures.h"
 #include "tasker_checkpoint.h"
@@ -82,8 +84,8 @@ read_intervals(const TckptHistory *history, ProgressInterval *intervals)
  * one slow interval among others, and so is left out; small intervals count
  * for little.  0 without an interval.
  */
-static double
-recent_rate(const TckptHistory *history)
+double
+tckpt_history_rate(const TckptHistory *history)
 {
 	ProgressInterval intervals[RATE_INTERVALS];
 	int			n = read_intervals(history, intervals);
@@ -102,20 +104,46 @@ recent_rate(const TckptHistory *history)
 	return 0;
 }
 
-/* An estimate has no more than six digits that say something. */
-Datum
-tckpt_rate_to_numeric(double rate)
+/* Equal as JSON: 1 and 1.0 are.  Two absent values are equal, too. */
+static bool
+same_json(const TckptValue *a, const TckptValue *b)
 {
-	char		digits[64];
+	if (tckpt_value_equal(a, b))
+		return true;
+	if (a->data == NULL || b->data == NULL || a->type != b->type)
+		return false;
+	if (a->type == JENTRY_ISNUMERIC)
+		return DatumGetBool(DirectFunctionCall2(numeric_eq, PointerGetDatum(a->data),
+												PointerGetDatum(b->data)));
+	return a->type == JENTRY_ISCONTAINER &&
+		compareJsonbContainers((JsonbContainer *) unconstify(char *, a->data),
+							   (JsonbContainer *) unconstify(char *, b->data)) == 0;
+}
 
-	snprintf(digits, sizeof(digits), "%.6g", rate);
-	return DirectFunctionCall3(numeric_in, CStringGetDatum(digits),
-							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+/*
+ * How many of the newest checkpoints have the same cursor and items; 0 where
+ * the history does not tell.
+ */
+int64
+tckpt_history_repeated(const TckptHistory *history)
+{
+	TckptDocument newest;
+	TckptDocument entry;
+	int64		repeated = 1;
+
+	if (!tckpt_history_entry(history, history->sequence, &newest) ||
+		newest.cursor.data == NULL)
+		return 0;
+	while (tckpt_history_entry(history, history->sequence - repeated, &entry) &&
+		   same_json(&entry.cursor, &newest.cursor) &&
+		   same_json(&entry.items_processed, &newest.items_processed))
+		repeated++;
+	return repeated;
 }
 
 /* The total that the handler gives in its results; false if it gives none. */
-static bool
-given_total(const TckptDocument *doc, int64 *total)
+bool
+tckpt_results_total(const TckptDocument *doc, int64 *total)
 {
 	JsonbContainer *results = (JsonbContainer *) doc->accumulated_results.data;
 	JsonbValue	value;
@@ -134,16 +162,47 @@ given_total(const TckptDocument *doc, int64 *total)
 	return tckpt_value_to_count(&number, total);
 }
 
-/* The figures of a document and its history. */
-void
-tckpt_figures_read(const TckptDocument *doc, const TckptHistory *history,
-				   TckptFigures *figures)
+/* A number that is an integer of up to 18 digits. */
+static bool
+read_integer(const JsonbContainer *object, const char *key, int64 *result)
 {
-	memset(figures, 0, sizeof(*figures));
-	figures->items = tckpt_document_items(doc);
-	figures->has_total = given_total(doc, &figures->total);
-	figures->rate = recent_rate(history);
-	figures->has_time = tckpt_value_to_timestamp(&doc->timestamp,
-												 &figures->checkpointed_at);
-	figures->sequence = history->sequence;
+	JsonbValue	value;
+	Datum		number;
+	Datum		limit = NumericGetDatum(int64_to_numeric(INT64CONST(1000000000000000000)));
+
+	if (getKeyJsonValueFromContainer(unconstify(JsonbContainer *, object), key,
+									 strlen(key), &value) == NULL ||
+		value.type != jbvNumeric)
+		return false;
+	number = NumericGetDatum(value.val.numeric);
+	if (DatumGetInt32(DirectFunctionCall2(numeric_cmp,
+										  DirectFunctionCall1(numeric_abs, number),
+										  limit)) >= 0 ||
+		DatumGetInt32(DirectFunctionCall2(numeric_cmp, number,
+										  DirectFunctionCall2(numeric_trunc, number,
+															  Int32GetDatum(0)))) != 0)
+		return false;
+	*result = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
+	return true;
+}
+
+/* The total that Tasker's inputs give: end_cursor - start_cursor. */
+bool
+tckpt_inputs_total(Jsonb *inputs, int64 *total)
+{
+	JsonbValue	cursor;
+	int64		start;
+	int64		end;
+
+	if (!JB_ROOT_IS_OBJECT(inputs) ||
+		getKeyJsonValueFromContainer(&inputs->root, "cursor", strlen("cursor"),
+									 &cursor) == NULL ||
+		cursor.type != jbvBinary ||
+		!JsonContainerIsObject(cursor.val.binary.data) ||
+		!read_integer(cursor.val.binary.data, "start_cursor", &start) ||
+		!read_integer(cursor.val.binary.data, "end_cursor", &end) ||
+		start > end)
+		return false;
+	*total = end - start;
+	return true;
 }

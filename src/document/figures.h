@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * figures.h
- *	  What a checkpoint document says of progress: items, total and rate.
+ *	  What a checkpoint document says of progress: rate, standstill and total.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,20 +10,9 @@
 
 #include "document/history.h"
 
-typedef struct TckptFigures
-{
-	int64		items;
-	bool		has_total;
-	int64		total;
-	double		rate;			/* items per second; 0: unknown */
-	bool		has_time;
-	TimestampTz checkpointed_at;
-	int64		sequence;
-} TckptFigures;
-
-extern void tckpt_figures_read(const TckptDocument *doc,
-							   const TckptHistory *history,
-							   TckptFigures *figures);
-extern Datum tckpt_rate_to_numeric(double rate);
+extern double tckpt_history_rate(const TckptHistory *history);
+extern int64 tckpt_history_repeated(const TckptHistory *history);
+extern bool tckpt_results_total(const TckptDocument *doc, int64 *total);
+extern bool tckpt_inputs_total(Jsonb *inputs, int64 *total);
 
 #endif							/* TCKPT_FIGURES_H */

@@ -2,7 +2,38 @@
 -- Health
 --
 
-CREATE TYPE tasker_checkpoint_finding AS (
+CREATE FUNCTION tasker_checkpoint_unguarded()
+RETURNS TABLE (detail text, statement text)
+LANGUAGE C STABLE PARALLEL SAFE ROWS 1
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_unguarded() IS
+'whether the table that is in use is the one that is guarded, in words, by the catalogs alone; for tasker_checkpoint_health(); raises 55000';
+
+CREATE FUNCTION tasker_checkpoint_cursor_indexes()
+RETURNS TABLE (name text, partitioned boolean)
+LANGUAGE C STABLE PARALLEL SAFE ROWS 1
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_cursor_indexes() IS
+'the indexes of the steps table that hold the cursor, and so bound it; for tasker_checkpoint_health(); raises 55000';
+
+-- the library is loaded for it, if it was not
+CREATE FUNCTION tasker_checkpoint_limits()
+RETURNS TABLE (cursor_limit bigint, results_limit bigint, max_lease interval, max_deliveries integer)
+LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 1
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_limits() IS
+'settings, in bytes and claims; for tasker_checkpoint_health()';
+
+CREATE FUNCTION tasker_checkpoint_health(
+    stale interval DEFAULT '15 minutes',
+    stalled integer DEFAULT 5,
+    expired interval DEFAULT '5 minutes',
+    unclaimed interval DEFAULT '5 minutes',
+    paused interval DEFAULT '1 day',
+    near_limit integer DEFAULT 80,
+    long_cursor integer DEFAULT 2048
+)
+RETURNS TABLE (
     finding text,
     severity text,
     step_uuid uuid,
@@ -11,35 +42,264 @@ CREATE TYPE tasker_checkpoint_finding AS (
     unit text,
     detail text,
     statement text
+)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+BEGIN ATOMIC
+    WITH threshold AS (
+        -- in seconds, claims, percent and bytes; NULL turns a finding off
+        SELECT CASE WHEN stale > interval '0' THEN pg_catalog.date_part('epoch', stale) END AS stale,
+               CASE WHEN stalled > 0 THEN stalled END AS stalled,
+               CASE WHEN expired > interval '0' THEN pg_catalog.date_part('epoch', expired) END AS expired,
+               CASE WHEN unclaimed > interval '0' THEN pg_catalog.date_part('epoch', unclaimed) END AS unclaimed,
+               CASE WHEN paused > interval '0' THEN pg_catalog.date_part('epoch', paused) END AS paused,
+               CASE WHEN near_limit > 0 THEN near_limit::bigint END AS near_limit,
+               CASE WHEN long_cursor > 0 THEN long_cursor::bigint END AS long_cursor
+    ), known AS (
+        -- what is the same for all steps; what has been so since before these times
+        -- is over its threshold
+        SELECT t.*, n.now, n.epoch,
+               pg_catalog.to_timestamp(n.epoch - t.stale) AS stale_since,
+               pg_catalog.to_timestamp(n.epoch - t.expired) AS expired_since,
+               pg_catalog.to_timestamp(n.epoch - t.unclaimed) AS unclaimed_since,
+               pg_catalog.to_timestamp(n.epoch - t.paused) AS paused_since,
+               -- -1 is no limit
+               CASE WHEN l.cursor_limit >= 0 THEN greatest(l.cursor_limit, 1) END AS cursor_limit,
+               CASE WHEN l.results_limit >= 0 THEN greatest(l.results_limit, 1) END AS results_limit,
+               -- what a B-tree takes of an entry
+               2704::bigint AS entry_limit,
+               l.max_lease, l.max_deliveries,
+               c.relnamespace::pg_catalog.regnamespace::text AS own
+        FROM threshold t
+        CROSS JOIN tasker_checkpoint_limits() l
+        CROSS JOIN (SELECT pg_catalog.statement_timestamp() AS now,
+                           pg_catalog.date_part('epoch', pg_catalog.statement_timestamp()) AS epoch) n
+        JOIN pg_catalog.pg_class c ON c.oid = 'tasker_checkpoint_events'::pg_catalog.regclass::pg_catalog.oid
+    ), met AS (
+        SELECT s.*,
+               -- nobody has told it to stop, or holds it
+               s.found AND NOT s.processed AND s.gid IS NULL AND (s.directive = 'continue') IS NOT FALSE AS at_work,
+               -- somebody resumed it after its worker's lease had run out
+               s.available_at > s.lease_until AND s.available_at <= k.now AS resumed,
+               -- a time that is far ahead of the clock says nothing
+               CASE WHEN s.checkpointed_at <= k.now + interval '5 minutes' THEN s.checkpointed_at END AS written_at,
+               -- no lease and no delay is longer
+               CASE WHEN s.worker IS NULL THEN interval '24 hours' ELSE greatest(k.max_lease, s.lease) END AS longest
+        FROM known k
+        CROSS JOIN tasker_checkpoint_survey(NULL::uuid, true) s
+    ), timed AS (
+        SELECT s.*,
+               s.at_work AND s.has_event AND NOT s.parked AS offered,
+               -- since then it could be claimed, but for a directive
+               CASE WHEN s.worker IS NULL OR s.resumed THEN s.available_at ELSE s.lease_until END AS idle_since,
+               -- then it was claimed, or there was a heartbeat or a checkpoint
+               greatest(CASE WHEN s.resumed THEN s.available_at ELSE s.leased_at END, s.written_at) AS silent_since,
+               greatest(s.available_at, s.lease_until) AS held_until,
+               -- an entry of a B-tree is the text and what stands before it
+               s.cursor_length + 12 AS entry_size
+        FROM met s
+    ), judged AS MATERIALIZED (
+        SELECT *
+        FROM (
+            SELECT s.step_uuid, s.found, s.processed, s.directive, s.has_event, s.worker, s.deliveries, s.gid, s.prepared_at,
+                   s.lease_until, s.idle_since, s.silent_since, s.held_until, s.longest, s.repeated, s.readable,
+                   s.cursor_size, s.results_size, s.entry_size,
+                   s.gid IS NOT NULL AS is_prepared,
+                   -- on a step that is done or gone it will count again when that is
+                   -- reset, or inserted again
+                   s.gid IS NULL AND s.directive <> 'continue'
+                   AND (s.directive = 'cancel' OR NOT s.found OR s.processed OR s.idle_since <= k.paused_since) AS is_told,
+                   s.at_work AND s.has_event AND s.parked AS is_parked,
+                   -- one whose lease ran out long enough ago is nobody's; so is one that
+                   -- has an event and no worker
+                   s.at_work AND s.parked IS NOT TRUE AND s.silent_since <= k.stale_since
+                   AND CASE WHEN s.has_event THEN s.worker IS NOT NULL AND (s.idle_since <= k.expired_since) IS NOT TRUE
+                            ELSE s.in_process END AS is_stale,
+                   s.at_work AND s.repeated >= k.stalled AS is_stalled,
+                   s.offered AND s.worker IS NOT NULL AND s.idle_since <= k.expired_since AS is_expired,
+                   s.offered AND s.worker IS NULL AND s.idle_since <= k.unclaimed_since AS is_unclaimed,
+                   s.offered AND s.held_until > k.now + s.longest AS is_ahead,
+                   s.cursor_size * 100 >= k.near_limit * k.cursor_limit AS is_near_cursor,
+                   s.results_size * 100 >= k.near_limit * k.results_limit AS is_near_results,
+                   s.entry_size * 100 >= k.near_limit * k.entry_limit AS is_near_index,
+                   s.cursor_size >= k.long_cursor AS is_long
+            FROM known k
+            CROSS JOIN timed s
+        ) s
+        WHERE s.is_prepared OR s.is_told OR s.is_parked OR s.is_stale OR s.is_stalled OR s.is_expired
+           OR s.is_unclaimed OR s.is_ahead OR s.is_near_cursor OR s.is_near_results OR s.is_near_index OR s.is_long
+    ), told (finding, place, severity, step_uuid, since, figure, threshold, unit, detail, statement) AS (
+        SELECT 'unguarded', u.place, 'critical', NULL::uuid, NULL::timestamptz, NULL::double precision, NULL::double precision,
+               NULL::text, u.detail, u.statement
+        FROM tasker_checkpoint_unguarded() WITH ORDINALITY u (detail, statement, place)
+        UNION ALL
+        SELECT 'prepared', 0, CASE WHEN s.prepared_at <= k.expired_since THEN 'critical' ELSE 'warning' END,
+               s.step_uuid, s.prepared_at, NULL, 0, 'seconds',
+               pg_catalog.format('The prepared transaction %L has the step: whoever wants to write it, or its dispatch, waits until '
+                   'COMMIT PREPARED or ROLLBACK PREPARED ends that transaction. What is right for the work that it did, '
+                   'its coordinator knows; the statement gives it up.', s.gid),
+               pg_catalog.format('ROLLBACK PREPARED %L;', s.gid)
+        FROM known k CROSS JOIN judged s
+        WHERE s.is_prepared
+        UNION ALL
+        SELECT w.finding, 0, 'info', s.step_uuid, s.idle_since, NULL,
+               CASE WHEN s.directive = 'pause' AND s.found AND NOT s.processed THEN k.paused ELSE 0 END, 'seconds',
+               CASE WHEN s.processed
+                    THEN pg_catalog.format('The step is processed, and still %s: if it is reset, nobody can claim it, '
+                        'and tasker_checkpoint_dispatch() returns NULL.', w.finding)
+                    WHEN NOT s.found
+                    THEN pg_catalog.format('There is no such step any more, and it is still %s: if it is inserted again, nobody can '
+                        'claim it, and tasker_checkpoint_dispatch() returns NULL. The statement forgets all that is left of steps '
+                        'that are processed or gone.', w.finding)
+                    WHEN s.directive = 'pause' THEN 'Resume the step, or cancel it if it is not to go on.'
+                    ELSE 'Nobody can claim the step, and tasker_checkpoint_dispatch() returns NULL, also after a reset. '
+                        'Resume it if it is to go on.' END,
+               CASE WHEN s.found THEN pg_catalog.format('SELECT %s.tasker_checkpoint_resume(%L::pg_catalog.uuid);', k.own, s.step_uuid)
+                    ELSE pg_catalog.format('SELECT %s.tasker_checkpoint_purge_events(1000, false);', k.own) END
+        FROM known k CROSS JOIN judged s
+        CROSS JOIN LATERAL (SELECT CASE s.directive WHEN 'pause' THEN 'paused' ELSE 'cancelled' END AS finding) w
+        WHERE s.is_told
+        UNION ALL
+        SELECT 'parked', 0, 'critical', s.step_uuid, NULL, s.deliveries, k.max_deliveries, 'deliveries',
+               CASE WHEN s.readable IS FALSE
+                    THEN 'Its checkpoint has a number or a nesting that readers fail at, so that it is given to nobody. '
+                        'Rewind the step, clear its checkpoint, or write it anew without that; then resume the step.'
+                    ELSE pg_catalog.format('Claimed %s times without a checkpoint%s. Find out why the handler fails before it reaches '
+                        'one, then resume the step.', s.deliveries, ', last by worker "'::text || s.worker || '"'::text) END,
+               pg_catalog.format('SELECT %s.tasker_checkpoint_resume(%L::pg_catalog.uuid);', k.own, s.step_uuid)
+        FROM known k CROSS JOIN judged s
+        WHERE s.is_parked
+        UNION ALL
+        SELECT 'stale', 0, NULL, s.step_uuid, s.silent_since, NULL, k.stale, 'seconds',
+               CASE WHEN s.has_event
+                    THEN pg_catalog.format('Worker "%s" has claimed the step, and gives no sign. The statement takes the step from it '
+                        'and offers it to others.', s.worker)
+                    ELSE 'The step is in process, and nobody has claimed it. The statement makes it ready for another run, '
+                        'by the orchestrator or tasker_checkpoint_dispatch().' END,
+               pg_catalog.format('SELECT %s.tasker_checkpoint_reset_for_retry(%L::pg_catalog.uuid, false);', k.own, s.step_uuid)
+        FROM known k CROSS JOIN judged s
+        WHERE s.is_stale
+        UNION ALL
+        SELECT 'stalled', 0, NULL, s.step_uuid, NULL, s.repeated, k.stalled, 'checkpoints',
+               pg_catalog.format('The last checkpoints have the same cursor and items: the handler runs and gets nowhere. '
+                   'The statement stops it%s; mend the handler, then resume the step.',
+                   CASE WHEN s.has_event IS NOT TRUE THEN ', if it minds the directive of its receipts' END),
+               pg_catalog.format('SELECT %s.tasker_checkpoint_pause(%L::pg_catalog.uuid);', k.own, s.step_uuid)
+        FROM known k CROSS JOIN judged s
+        WHERE s.is_stalled
+        UNION ALL
+        SELECT CASE WHEN s.is_expired THEN 'expired' ELSE 'unclaimed' END, 0, NULL, s.step_uuid, s.idle_since, NULL,
+               CASE WHEN s.is_expired THEN k.expired ELSE k.unclaimed END, 'seconds',
+               CASE WHEN s.is_expired
+                    THEN pg_catalog.format('The lease of worker "%s" has run out, and nobody has taken the step. Look whether workers '
+                        'run, poll and see the step; the statement wakes them.', s.worker)
+                    ELSE 'Nobody takes the step. Look whether workers run, poll and see it, and are enough; '
+                        'the statement wakes them.' END,
+               pg_catalog.format('SELECT %1$s.tasker_checkpoint_resume(%2$L::pg_catalog.uuid) FROM %1$s.tasker_checkpoint_pause(%2$L::pg_catalog.uuid);',
+                   k.own, s.step_uuid)
+        FROM known k CROSS JOIN judged s
+        WHERE s.is_expired OR s.is_unclaimed
+        UNION ALL
+        -- a worker that lives goes on all the same
+        SELECT 'ahead', 0, CASE WHEN s.lease_until > k.now THEN 'warning' ELSE 'critical' END, s.step_uuid, NULL,
+               pg_catalog.ceil(pg_catalog.date_part('epoch', s.held_until) - k.epoch),
+               pg_catalog.date_part('epoch', s.longest), 'seconds',
+               CASE WHEN s.worker IS NOT NULL
+                    THEN pg_catalog.format('The lease of worker "%s" ends later than any lease can: the clock of the server was ahead '
+                        'when it was given, and has been set back. If the worker is gone, nobody else can claim the step until then. '
+                        'The statement takes the step from it and offers it to others.', s.worker)
+                    ELSE 'The step can be claimed later than after any delay: the clock of the server was ahead when it was '
+                        'dispatched, and has been set back. The statement offers it now.' END,
+               pg_catalog.format('SELECT %s.tasker_checkpoint_reset_for_retry(%L::pg_catalog.uuid, false);', k.own, s.step_uuid)
+        FROM known k CROSS JOIN judged s
+        WHERE s.is_ahead
+        UNION ALL
+        -- at least double, and over nobody's threshold
+        SELECT 'near_limit', n.place, CASE WHEN n.size >= n.size_limit THEN 'critical' ELSE 'warning' END, n.step_uuid, NULL,
+               n.size * 100 / n.size_limit, n.near_limit, 'percent',
+               pg_catalog.format('%s %s bytes of tasker_checkpoint.%s; what is over it is refused. Let the handler keep what is large '
+                   'in a table of its own, or raise the limit, for sessions that begin after that.', n.what, n.size, n.setting),
+               pg_catalog.format('ALTER DATABASE %I SET tasker_checkpoint.%s = %L;', pg_catalog.current_database(), n.setting,
+                   -- more, as kilobytes, is more than the setting takes
+                   CASE WHEN n.enough <= 262143 THEN n.enough::text || 'kB'::text ELSE '-1' END)
+        FROM (
+            SELECT l.*, pg_catalog.ceil((pg_catalog.max(l.size) OVER (PARTITION BY l.place) * 200)::double precision
+                                        / l.near_limit::double precision / 1024::double precision)::bigint AS enough
+            FROM (
+                SELECT 1 AS place, s.step_uuid, k.near_limit, 'The cursor takes' AS what, 'cursor_limit' AS setting,
+                       s.cursor_size AS size, k.cursor_limit AS size_limit
+                FROM known k CROSS JOIN judged s
+                WHERE s.is_near_cursor
+                UNION ALL
+                SELECT 2, s.step_uuid, k.near_limit, 'The accumulated results take', 'results_limit',
+                       s.results_size, k.results_limit
+                FROM known k CROSS JOIN judged s
+                WHERE s.is_near_results
+            ) l
+        ) n
+        UNION ALL
+        SELECT 'near_limit', 2 + i.place, CASE WHEN s.entry_size >= k.entry_limit THEN 'critical' ELSE 'warning' END, s.step_uuid,
+               NULL, s.entry_size * 100 / k.entry_limit, k.near_limit, 'percent',
+               pg_catalog.format('The cursor takes %s bytes of an entry in index %s, which refuses one of more than %s bytes '
+                   'unless it can be compressed.', s.entry_size, i.name, k.entry_limit),
+               pg_catalog.format('DROP INDEX %sIF EXISTS %s;', CASE WHEN NOT i.partitioned THEN 'CONCURRENTLY ' END, i.name)
+        FROM known k CROSS JOIN judged s
+        CROSS JOIN tasker_checkpoint_cursor_indexes() WITH ORDINALITY i (name, partitioned, place)
+        WHERE s.is_near_index
+        UNION ALL
+        SELECT 'long_cursor', 0, 'info', s.step_uuid, NULL, s.cursor_size, k.long_cursor, 'bytes',
+               'Every checkpoint writes the cursor twice and the history keeps copies of it. Let the handler keep what is large in '
+               'accumulated_results or a table of its own, or ask with another threshold: tasker_checkpoint_health(long_cursor => ...).',
+               NULL
+        FROM known k CROSS JOIN judged s
+        WHERE s.is_long
+    )
+    SELECT f.finding, f.severity, f.step_uuid, f.figure::numeric, f.threshold::numeric, f.unit, f.detail, f.statement
+    FROM (
+        SELECT t.finding, t.place, t.step_uuid, t.figure, t.threshold, t.unit, t.detail, t.statement,
+               CASE WHEN t.severity IS NOT NULL THEN t.severity
+                    -- far over it
+                    WHEN t.figure >= t.threshold * 4::double precision THEN 'critical'
+                    ELSE 'warning' END AS severity
+        FROM (
+            SELECT t.finding, t.place, t.severity, t.step_uuid, t.threshold, t.unit, t.detail, t.statement,
+                   CASE WHEN t.since IS NULL THEN t.figure
+                        ELSE greatest(pg_catalog.floor(k.epoch - pg_catalog.date_part('epoch', t.since)), 0) END AS figure
+            FROM known k CROSS JOIN told t
+        ) t
+    ) f
+    ORDER BY CASE f.severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END,
+             f.step_uuid NULLS FIRST, f.finding COLLATE pg_catalog."C", f.place;
+END;
+COMMENT ON FUNCTION tasker_checkpoint_health(interval, integer, interval, interval, interval, integer, integer) IS
+'what is stuck or will be, of the steps that the caller can see, and whether the table in use is guarded, which everybody is told; the worst first; each threshold is an argument, and 0 turns its finding off; raises 42501, 55000';
+
+-- with the thresholds that are the function's defaults
+CREATE VIEW tasker_checkpoint_health WITH (security_invoker = true) AS
+SELECT *
+FROM tasker_checkpoint_health(
+    stale => '15 minutes'::pg_catalog.interval,
+    stalled => 5,
+    expired => '5 minutes'::pg_catalog.interval,
+    unclaimed => '5 minutes'::pg_catalog.interval,
+    paused => '1 day'::pg_catalog.interval,
+    near_limit => 80,
+    long_cursor => 2048
 );
-COMMENT ON TYPE tasker_checkpoint_finding IS
-'something about a step, or the table, that somebody should look at, and what to do';
-COMMENT ON COLUMN tasker_checkpoint_finding.finding IS
-'what it is: unguarded, prepared, parked, stale, stalled, expired, unclaimed, ahead, near_limit, long_cursor, paused or cancelled';
-COMMENT ON COLUMN tasker_checkpoint_finding.severity IS
-'critical: the step does not go on by itself, or the table is not guarded; warning: it may not; info: worth knowing';
-COMMENT ON COLUMN tasker_checkpoint_finding.step_uuid IS
-'the step; NULL where it is about the table, and so are figure, threshold and unit';
-COMMENT ON COLUMN tasker_checkpoint_finding.figure IS
-'how far it has come, in the unit';
-COMMENT ON COLUMN tasker_checkpoint_finding.threshold IS
-'from where on it is shown, in the unit';
-COMMENT ON COLUMN tasker_checkpoint_finding.unit IS
-'of figure and threshold: seconds, checkpoints, deliveries, percent or bytes';
-COMMENT ON COLUMN tasker_checkpoint_finding.detail IS
-'what is known, and what to do that no statement can';
-COMMENT ON COLUMN tasker_checkpoint_finding.statement IS
-'SQL that makes the row go away; for the operator to read before it is run; NULL where nothing but a person can tell which';
-
-CREATE FUNCTION tasker_checkpoint_health()
-RETURNS SETOF tasker_checkpoint_finding
-LANGUAGE C STABLE PARALLEL RESTRICTED
-AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION tasker_checkpoint_health() IS
-'what is stuck or will be, of the steps that the caller can see, and whether the table in use is guarded, which everybody is told: the rows of the view tasker_checkpoint_health; raises 55000';
-
-CREATE VIEW tasker_checkpoint_health AS
-SELECT finding, severity, step_uuid, figure, threshold, unit, detail, statement
-FROM tasker_checkpoint_health();
 COMMENT ON VIEW tasker_checkpoint_health IS
-'what is stuck or will be, the worst first: a row for each finding, with the statement that helps; thresholds are the settings tasker_checkpoint.health_...';
+'what is stuck or will be, the worst first: a row for each finding, with the statement that helps; other thresholds are arguments of tasker_checkpoint_health()';
+COMMENT ON COLUMN tasker_checkpoint_health.finding IS
+'what it is: unguarded, prepared, parked, stale, stalled, expired, unclaimed, ahead, near_limit, long_cursor, paused or cancelled';
+COMMENT ON COLUMN tasker_checkpoint_health.severity IS
+'critical: the step does not go on by itself, or the table is not guarded; warning: it may not; info: worth knowing';
+COMMENT ON COLUMN tasker_checkpoint_health.step_uuid IS
+'the step; NULL where it is about the table, and so are figure, threshold and unit';
+COMMENT ON COLUMN tasker_checkpoint_health.figure IS
+'how far it has come, in the unit';
+COMMENT ON COLUMN tasker_checkpoint_health.threshold IS
+'from where on it is shown, in the unit';
+COMMENT ON COLUMN tasker_checkpoint_health.unit IS
+'of figure and threshold: seconds, checkpoints, deliveries, percent or bytes';
+COMMENT ON COLUMN tasker_checkpoint_health.detail IS
+'what is known, and what to do that no statement can';
+COMMENT ON COLUMN tasker_checkpoint_health.statement IS
+'SQL that makes the row go away; for the operator to read before it is run; NULL where nothing but a person can tell which';

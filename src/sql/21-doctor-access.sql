@@ -211,7 +211,7 @@ BEGIN ATOMIC
     CROSS JOIN LATERAL pg_catalog.aclexplode(p.paracl) x
     LEFT JOIN tasker_checkpoint_workers() w ON w.oid = x.grantee AND NOT w.is_operator
     CROSS JOIN LATERAL (SELECT CASE WHEN x.grantee = 0::oid THEN 'PUBLIC' ELSE w.name END AS grantee) g
-    WHERE pg_catalog.starts_with(p.parname, 'tasker_checkpoint.') AND NOT pg_catalog.starts_with(p.parname, 'tasker_checkpoint.health_')
+    WHERE pg_catalog.starts_with(p.parname, 'tasker_checkpoint.')
     AND g.grantee IS NOT NULL;
 END;
 COMMENT ON FUNCTION tasker_checkpoint_needless_rights() IS

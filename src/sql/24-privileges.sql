@@ -66,9 +66,17 @@ GRANT EXECUTE ON FUNCTION
     tasker_checkpoint_history(uuid),
     tasker_checkpoint_dispatched(uuid),
     tasker_checkpoint_progress(uuid),
-    tasker_checkpoint_health()
+    tasker_checkpoint_health(interval, integer, interval, interval, interval, integer, integer)
 TO PUBLIC;
 GRANT SELECT ON tasker_checkpoint_progress, tasker_checkpoint_health TO PUBLIC;
+
+-- They call these as whoever calls them.
+GRANT EXECUTE ON FUNCTION
+    tasker_checkpoint_survey(uuid, boolean),
+    tasker_checkpoint_unguarded(),
+    tasker_checkpoint_cursor_indexes(),
+    tasker_checkpoint_limits()
+TO PUBLIC;
 
 -- What these tell is in a document that the caller has, in the catalogs, in settings,
 -- or in the library; what they ask for besides they ask for as the caller.

@@ -6,7 +6,8 @@
  * An entry of a B-tree is the value itself, and takes up to 2704 bytes; one
  * that is larger is refused, and with it the checkpoint.  So an index counts
  * that has the cursor as it is, or cast, and not one that has a part or a hash
- * of it.  Its expression is read as stored, and nothing of it is evaluated.
+ * of it.  Its expression is read as stored, and nothing of it is evaluated.  No
+ * table or index is locked or opened: one that is gone by then is left out.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +28,6 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/relcache.h"
 #include "utils/syscache.h"
 
 #include "table/cursor_index.h"
@@ -153,13 +153,13 @@ generation_expression(Oid relid, AttrNumber attno)
 	return expression;
 }
 
-/* Whether an index has the cursor in one of its columns. */
+/* Whether an index has the cursor in one of its columns; a row of pg_index. */
 static bool
-holds_cursor(HeapTuple tuple, AttrNumber checkpoint)
+holds_cursor(HeapTuple tuple, TupleDesc tupdesc, AttrNumber checkpoint)
 {
 	Form_pg_index index = (Form_pg_index) GETSTRUCT(tuple);
 	bool		isnull;
-	Datum		value = SysCacheGetAttr(INDEXRELID, tuple, Anum_pg_index_indexprs, &isnull);
+	Datum		value = heap_getattr(tuple, Anum_pg_index_indexprs, tupdesc, &isnull);
 
 	if (!isnull)
 	{
@@ -167,8 +167,10 @@ holds_cursor(HeapTuple tuple, AttrNumber checkpoint)
 		ListCell   *cell;
 
 		foreach(cell, expressions)
+		{
 			if (is_cursor(lfirst(cell), checkpoint))
 				return true;
+		}
 	}
 	for (int i = 0; i < index->indnatts; i++)
 		if (is_cursor(generation_expression(index->indrelid, index->indkey.values[i]),
@@ -196,40 +198,54 @@ static List *
 indexes_of(List *result, Oid relid, const char *column)
 {
 	AttrNumber	checkpoint = get_attnum(relid, column);
-	Relation	rel = table_open(relid, NoLock);
-	ListCell   *cell;
+	Relation	rel = table_open(IndexRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
 
-	foreach(cell, RelationGetIndexList(rel))
+	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(rel, IndexIndrelidIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		Oid			oid = lfirst_oid(cell);
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(oid));
+		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+		TckptCursorIndex *index;
 
-		if (HeapTupleIsValid(tuple) && is_btree(oid) &&
-			!get_rel_relispartition(oid) && holds_cursor(tuple, checkpoint))
-		{
-			TckptCursorIndex *index = palloc(sizeof(TckptCursorIndex));
-
-			index->name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(oid)),
-													 get_rel_name(oid));
-			index->partitioned = get_rel_relkind(oid) == RELKIND_PARTITIONED_INDEX;
+		/* an index of partitions counts as a whole */
+		if (!form->indislive || get_rel_relispartition(form->indexrelid) ||
+			!is_btree(form->indexrelid) ||
+			!holds_cursor(tuple, RelationGetDescr(rel), checkpoint))
+			continue;
+		index = palloc(sizeof(TckptCursorIndex));
+		index->name = tckpt_table_name(form->indexrelid);
+		index->partitioned = get_rel_relkind(form->indexrelid) == RELKIND_PARTITIONED_INDEX;
+		if (index->name != NULL)
 			result = lappend(result, index);
-		}
-		if (HeapTupleIsValid(tuple))
-			ReleaseSysCache(tuple);
 	}
-	table_close(rel, NoLock);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
 	return result;
 }
 
-/* Those of the steps table and its partitions, as TckptCursorIndex. */
-List *
-tckpt_cursor_indexes(const TckptSteps *steps)
+static int
+by_name(const ListCell *a, const ListCell *b)
 {
-	char	   *column = get_attname(steps->trigger.relid, steps->trigger.checkpoint, false);
+	return strcmp(((TckptCursorIndex *) lfirst(a))->name,
+				  ((TckptCursorIndex *) lfirst(b))->name);
+}
+
+/* Those of the steps table and its partitions, as TckptCursorIndex, by name. */
+List *
+tckpt_cursor_indexes(const TckptTrigger *trigger)
+{
+	char	   *column = get_attname(trigger->relid, trigger->checkpoint, true);
 	List	   *result = NIL;
 	ListCell   *cell;
 
-	foreach(cell, find_all_inheritors(steps->trigger.relid, AccessShareLock, NULL))
+	if (column == NULL)
+		return NIL;
+	foreach(cell, find_all_inheritors(trigger->relid, NoLock, NULL))
 		result = indexes_of(result, lfirst_oid(cell), column);
+	list_sort(result, by_name);
 	return result;
 }

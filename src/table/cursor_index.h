@@ -10,10 +10,7 @@
 
 #include "nodes/pg_list.h"
 
-#include "table/attached.h"
-
-/* Bytes that a B-tree takes of an entry */
-#define TCKPT_INDEX_LIMIT	2704
+#include "table/registration.h"
 
 typedef struct TckptCursorIndex
 {
@@ -21,6 +18,6 @@ typedef struct TckptCursorIndex
 	bool		partitioned;
 } TckptCursorIndex;
 
-extern List *tckpt_cursor_indexes(const TckptSteps *steps);
+extern List *tckpt_cursor_indexes(const TckptTrigger *trigger);
 
 #endif							/* TCKPT_CURSOR_INDEX_H */

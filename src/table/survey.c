@@ -3,7 +3,7 @@
  * survey.c
  *	  A walk over the steps, each with what the dispatch says of it.
  *
- * Progress and health are views on it.  Steps that are not processed and have
+ * Progress and health are views on it.  Those that are not processed and have
  * a checkpoint are met by one statement, and those of the dispatched that it
  * does not meet by their keys; both have the active snapshot.  The dispatch is
  * read first: its rows are kept, and so bound the memory that a walk takes.
@@ -19,6 +19,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/tuptable.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -26,10 +27,8 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/numeric.h"
 #include "utils/syscache.h"
 
 #include "table/reader.h"
@@ -71,6 +70,18 @@ static const Oid column_types[NCOLUMNS] = {
 	[COL_TABLEOID] = OIDOID
 };
 
+/* What is dispatched, or held, by step */
+#define SH_PREFIX dispatched
+#define SH_ELEMENT_TYPE TckptDispatched
+#define SH_KEY_TYPE pg_uuid_t
+#define SH_KEY step
+#define SH_HASH_KEY(tb, key) hash_bytes((key).data, UUID_LEN)
+#define SH_EQUAL(tb, a, b) tckpt_same_uuid(&(a), &(b))
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
 /* A walk that is on its way; what rows come to */
 typedef struct Walk
 {
@@ -79,10 +90,7 @@ typedef struct Walk
 	const TckptReader *reader;
 	const TckptSurvey *survey;
 	TckptHolders *holders;		/* NULL: there are none */
-	TckptDispatched *dispatched;
-	int			ndispatched;
-	int			nsorted;		/* so many of them are in the order of steps */
-	int			allocated;
+	dispatched_hash *dispatched;
 	MemoryContext row_context;	/* reset after each row */
 } Walk;
 
@@ -114,11 +122,14 @@ is_not_null(Oid relid, AttrNumber attno)
 	return not_null;
 }
 
+/* Of a table that is not locked; false if it is gone. */
 static bool
 may_read(Oid relid, AttrNumber attno)
 {
-	return pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
-		pg_attribute_aclcheck(relid, attno, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+	bool		gone = false;
+
+	return pg_class_aclcheck_ext(relid, GetUserId(), ACL_SELECT, &gone) == ACLCHECK_OK ||
+		pg_attribute_aclcheck_ext(relid, attno, GetUserId(), ACL_SELECT, &gone) == ACLCHECK_OK;
 }
 
 /* Whether there is a column of one of these types that can be read. */
@@ -215,16 +226,16 @@ select_text(const TckptSteps *steps, const TckptSurvey *survey, bool holders)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT s.%s, s.%s, %s, %s, %s, %s", steps->key, steps->checkpoint,
 					 steps->processed != InvalidAttrNumber ? "s.processed" : "false",
-					 survey->in_process && has_column(relid, "in_process", boolean, 1) ?
+					 survey->health && has_column(relid, "in_process", boolean, 1) ?
 					 "s.in_process" : "false",
-					 survey->names && has_column(relid, "inputs", jsonb, 1) ?
+					 !survey->health && has_column(relid, "inputs", jsonb, 1) ?
 					 "s.inputs" : "NULL::pg_catalog.jsonb",
-					 survey->names && has_uuid(relid, "task_uuid") ?
+					 !survey->health && has_uuid(relid, "task_uuid") ?
 					 "s.task_uuid" : "NULL::pg_catalog.uuid");
-	if (survey->names)
-		append_names(&sql, relid);
-	else
+	if (survey->health)
 		appendStringInfoString(&sql, ", NULL::pg_catalog.text, NULL::pg_catalog.text");
+	else
+		append_names(&sql, relid);
 
 	/* system columns have no privileges of their own to be granted */
 	if (holders && pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
@@ -257,43 +268,25 @@ make_statements(const TckptSteps *steps, const TckptSurvey *survey, bool holders
 	return statements;
 }
 
-static int
-by_step(const void *a, const void *b)
-{
-	return memcmp(&((const TckptDispatched *) a)->step,
-				  &((const TckptDispatched *) b)->step, sizeof(pg_uuid_t));
-}
-
-static TckptDispatched *
-find_dispatched(Walk *walk, const pg_uuid_t *step)
-{
-	TckptDispatched key = {.step = *step};
-
-	if (walk->nsorted == 0)
-		return NULL;
-	return bsearch(&key, walk->dispatched, walk->nsorted,
-				   sizeof(TckptDispatched), by_step);
-}
-
+/* The entry of a step, a new one if there is none. */
 static TckptDispatched *
 add_dispatched(Walk *walk, const pg_uuid_t *step)
 {
-	TckptDispatched *dispatched;
+	bool		found;
+	TckptDispatched *dispatched = dispatched_insert(walk->dispatched, *step, &found);
 
-	if (walk->ndispatched == walk->allocated)
+	if (!found)
 	{
-		walk->allocated = Max(walk->allocated * 2, 64);
-		walk->dispatched = walk->dispatched == NULL ?
-			palloc(walk->allocated * sizeof(TckptDispatched)) :
-			repalloc_huge(walk->dispatched, walk->allocated * sizeof(TckptDispatched));
+		char		status = dispatched->status;
+
+		memset(dispatched, 0, sizeof(*dispatched));
+		dispatched->step = *step;
+		dispatched->status = status;
 	}
-	dispatched = &walk->dispatched[walk->ndispatched++];
-	memset(dispatched, 0, sizeof(*dispatched));
-	dispatched->step = *step;
 	return dispatched;
 }
 
-/* Reads the dispatch table, in the order of its steps. */
+/* Reads the dispatch table. */
 static void
 read_dispatched(Walk *walk)
 {
@@ -326,7 +319,6 @@ read_dispatched(Walk *walk)
 		dispatched->deliveries = event.deliveries;
 		MemoryContextReset(walk->row_context);
 	}
-	walk->nsorted = walk->ndispatched;
 	tckpt_event_scan_end(scan);
 	MemoryContextReset(walk->row_context);
 }
@@ -335,32 +327,9 @@ static void
 note_held(const pg_uuid_t *step, const TckptHolder *holder, void *arg)
 {
 	Walk	   *walk = arg;
-	TckptDispatched *dispatched;
 
-	if (walk->survey->step != NULL &&
-		!tckpt_same_uuid(step, walk->survey->step))
-		return;
-	dispatched = find_dispatched(walk, step);
-	if (dispatched == NULL)
-		dispatched = add_dispatched(walk, step);
-	dispatched->holder = holder;
-}
-
-/* Those whose rows are held; they come in no order, and more than once. */
-static void
-read_held(Walk *walk)
-{
-	int			n = 0;
-
-	tckpt_holders_of_events(walk->holders, walk->survey->function, note_held, walk);
-	if (walk->ndispatched == walk->nsorted)
-		return;
-
-	qsort(walk->dispatched, walk->ndispatched, sizeof(TckptDispatched), by_step);
-	for (int i = 0; i < walk->ndispatched; i++)
-		if (n == 0 || by_step(&walk->dispatched[n - 1], &walk->dispatched[i]) != 0)
-			walk->dispatched[n++] = walk->dispatched[i];
-	walk->ndispatched = walk->nsorted = n;
+	if (walk->survey->step == NULL || tckpt_same_uuid(step, walk->survey->step))
+		add_dispatched(walk, step)->holder = holder;
 }
 
 /* Fills in what the row says. */
@@ -388,7 +357,7 @@ read_row(Walk *walk, TupleTableSlot *slot, TckptSurveyed *step)
 	step->has_inputs = !nulls[COL_INPUTS];
 	step->inputs = values[COL_INPUTS];
 
-	dispatched = find_dispatched(walk, &step->step);
+	dispatched = dispatched_lookup(walk->dispatched, step->step);
 	if (dispatched != NULL)
 	{
 		dispatched->met = true;
@@ -439,7 +408,9 @@ static void
 run(Walk *walk, SPIPlanPtr plan, ParamListInfo params)
 {
 	SPIExecuteOptions options = {
-		.read_only = true, .dest = &walk->receiver, .params = params
+		.read_only = true,
+		.dest = &walk->receiver,
+		.params = params
 	};
 
 	if (SPI_execute_plan_extended(plan, &options) != SPI_OK_SELECT)
@@ -482,33 +453,31 @@ walk_dispatched(Walk *walk, const char *sql)
 	Datum	   *keys = palloc(LOOKUP_BATCH * sizeof(Datum));
 	SPIPlanPtr	plan = NULL;
 	int			nkeys = 0;
+	dispatched_iterator iterator;
+	TckptDispatched *dispatched;
 
-	for (int i = 0; i < walk->ndispatched; i++)
+	dispatched_start_iterate(walk->dispatched, &iterator);
+	do
 	{
-		if (!walk->dispatched[i].met)
-			keys[nkeys++] = UUIDPGetDatum(&walk->dispatched[i].step);
-		if (nkeys < LOOKUP_BATCH && (nkeys == 0 || i + 1 < walk->ndispatched))
+		dispatched = dispatched_iterate(walk->dispatched, &iterator);
+		if (dispatched != NULL && !dispatched->met)
+			keys[nkeys++] = UUIDPGetDatum(&dispatched->step);
+		if (nkeys == 0 || (nkeys < LOOKUP_BATCH && dispatched != NULL))
 			continue;
 		if (plan == NULL)
 			plan = tckpt_read_prepare(walk->reader, sql, 1, types,
 									  CURSOR_OPT_GENERIC_PLAN);
 		look_up(walk, plan, keys, nkeys);
 		nkeys = 0;
-	}
+	} while (dispatched != NULL);
 }
 
-/* The one that is asked for; false if there is none. */
+/* The one that is asked for, dispatched or not; false if there is none. */
 static bool
 walk_step(Walk *walk, const char *sql)
 {
-	TckptDispatched *dispatched = find_dispatched(walk, walk->survey->step);
+	TckptDispatched *dispatched = add_dispatched(walk, walk->survey->step);
 
-	/* it is looked up also if it is not dispatched */
-	if (dispatched == NULL)
-	{
-		dispatched = add_dispatched(walk, walk->survey->step);
-		walk->nsorted = walk->ndispatched;
-	}
 	walk_dispatched(walk, sql);
 	return dispatched->met;
 }
@@ -517,9 +486,13 @@ walk_step(Walk *walk, const char *sql)
 static void
 look_at_the_rest(Walk *walk)
 {
-	for (int i = 0; i < walk->ndispatched; i++)
+	MemoryContext caller = MemoryContextSwitchTo(walk->row_context);
+	dispatched_iterator iterator;
+	TckptDispatched *dispatched;
+
+	dispatched_start_iterate(walk->dispatched, &iterator);
+	while ((dispatched = dispatched_iterate(walk->dispatched, &iterator)) != NULL)
 	{
-		TckptDispatched *dispatched = &walk->dispatched[i];
 		TckptSurveyed step = {.step = dispatched->step};
 
 		if (dispatched->met)
@@ -529,60 +502,77 @@ look_at_the_rest(Walk *walk)
 		if (dispatched->has_row)
 			step.dispatched = dispatched;
 		walk->survey->look(&step, walk->survey->arg);
+		MemoryContextReset(walk->row_context);
 	}
+	MemoryContextSwitchTo(caller);
 }
 
 /* The columns without which there is nothing to tell. */
 static void
-needed_columns(const TckptSteps *steps, AttrNumber columns[3])
+needed_columns(const TckptTrigger *trigger, AttrNumber columns[3])
 {
-	columns[0] = steps->trigger.key;
-	columns[1] = steps->trigger.checkpoint;
-	columns[2] = steps->processed;
+	columns[0] = trigger->key;
+	columns[1] = trigger->checkpoint;
+	columns[2] = tckpt_column_of_type(trigger->relid, "processed", BOOLOID);
 }
 
 /* Whether the caller can read the steps table; row security does not count. */
 bool
-tckpt_survey_may_read(const TckptSteps *steps)
+tckpt_survey_may_read(const TckptTrigger *trigger)
 {
-	Oid			relid = steps->trigger.relid;
 	AttrNumber	columns[3];
 
-	needed_columns(steps, columns);
+	needed_columns(trigger, columns);
 	for (int i = 0; i < (int) lengthof(columns); i++)
-		if (columns[i] != InvalidAttrNumber && !may_read(relid, columns[i]))
+		if (columns[i] != InvalidAttrNumber && !may_read(trigger->relid, columns[i]))
 			return false;
 	return true;
 }
 
-/* Raises 42501 as core does, before any SQL of ours is in the way. */
+/*
+ * Raises 42501 as core does, before any SQL of ours is in the way, and before
+ * the table is locked: who may not read it must not hold others up.  Of a table
+ * that is gone the lock will tell.
+ */
 static void
-require_rights(const TckptSteps *steps)
+require_rights(const TckptTrigger *trigger)
 {
-	Oid			namespace = get_rel_namespace(steps->trigger.relid);
+	Oid			namespace = get_rel_namespace(trigger->relid);
+	char	   *schema = get_namespace_name(namespace);
+	bool		granted = tckpt_survey_may_read(trigger);
+	char	   *table = get_rel_name(trigger->relid);
 
+	if (schema == NULL || table == NULL)
+		return;
 	if (tckpt_schema_aclcheck(namespace, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, get_namespace_name(namespace));
-	if (!tckpt_survey_may_read(steps))
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(steps->trigger.relid));
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, schema);
+	if (!granted)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, table);
 }
 
 /*
  * Looks at the steps that are not processed and have a checkpoint, and at all
- * that are dispatched, in no order; or at one.  Raises 42501, and P0002 if the
- * one is not there.
+ * that are dispatched, in no order; or at one.  "trigger" is that of the
+ * attached table, as it was found.  Raises 42501, and P0002 if the one is not
+ * there.
  */
 void
-tckpt_survey(TckptSteps *steps, const TckptSurvey *survey)
+tckpt_survey(const TckptTrigger *trigger, const TckptSurvey *survey)
 {
 	TckptReader reader = {0};
-	Walk		walk = {.steps = steps, .reader = &reader, .survey = survey};
-	bool		row_security = tckpt_steps_has_row_security(steps);
+	Walk		walk = {
+		.reader = &reader,
+		.survey = survey
+	};
+	TckptSteps *steps;
+	bool		row_security;
 	AttrNumber	columns[3];
 	Statements	statements;
 	bool		missing = false;
 
-	require_rights(steps);
+	require_rights(trigger);
+	walk.steps = steps = tckpt_attached_open(survey->function, AccessShareLock);
+	row_security = tckpt_steps_has_row_security(steps);
 	walk.receiver.receiveSlot = receiver_receive;
 	walk.receiver.rStartup = receiver_startup;
 	walk.receiver.rShutdown = receiver_shutdown;
@@ -591,11 +581,13 @@ tckpt_survey(TckptSteps *steps, const TckptSurvey *survey)
 	walk.row_context = AllocSetContextCreate(CurrentMemoryContext,
 											 "tasker_checkpoint survey",
 											 ALLOCSET_DEFAULT_SIZES);
+	walk.dispatched = dispatched_create(CurrentMemoryContext, 64, NULL);
 	read_dispatched(&walk);
-	if (survey->holders && (walk.holders = tckpt_holders_find()) != NULL)
-		read_held(&walk);
+	/* those whose rows are held; of some it is told more than once */
+	if (survey->health && (walk.holders = tckpt_holders_find()) != NULL)
+		tckpt_holders_of_events(walk.holders, survey->function, note_held, &walk);
 
-	needed_columns(steps, columns);
+	needed_columns(&steps->trigger, columns);
 	tckpt_read_as(steps->trigger.relid, columns, lengthof(columns), &reader);
 	statements = make_statements(steps, survey, walk.holders != NULL);
 	SPI_connect();
@@ -615,53 +607,4 @@ tckpt_survey(TckptSteps *steps, const TckptSurvey *survey)
 	if (survey->step == NULL && !row_security)
 		look_at_the_rest(&walk);
 	MemoryContextDelete(walk.row_context);
-}
-
-/* A number that is an integer of up to 18 digits. */
-static bool
-read_integer(const JsonbContainer *object, const char *key, int64 *result)
-{
-	JsonbValue	value;
-	Datum		number;
-	Datum		limit = NumericGetDatum(int64_to_numeric(INT64CONST(1000000000000000000)));
-
-	if (getKeyJsonValueFromContainer(unconstify(JsonbContainer *, object), key,
-									 strlen(key), &value) == NULL ||
-		value.type != jbvNumeric)
-		return false;
-	number = NumericGetDatum(value.val.numeric);
-	if (DatumGetInt32(DirectFunctionCall2(numeric_cmp,
-										  DirectFunctionCall1(numeric_abs, number),
-										  limit)) >= 0 ||
-		DatumGetInt32(DirectFunctionCall2(numeric_cmp, number,
-										  DirectFunctionCall2(numeric_trunc, number,
-															  Int32GetDatum(0)))) != 0)
-		return false;
-	*result = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
-	return true;
-}
-
-/* The total that Tasker's inputs give: end_cursor - start_cursor. */
-bool
-tckpt_survey_total(const TckptSurveyed *step, int64 *total)
-{
-	Jsonb	   *inputs;
-	JsonbValue	cursor;
-	int64		start;
-	int64		end;
-
-	if (!step->has_inputs)
-		return false;
-	inputs = DatumGetJsonbP(step->inputs);
-	if (!JB_ROOT_IS_OBJECT(inputs) ||
-		getKeyJsonValueFromContainer(&inputs->root, "cursor", strlen("cursor"),
-									 &cursor) == NULL ||
-		cursor.type != jbvBinary ||
-		!JsonContainerIsObject(cursor.val.binary.data) ||
-		!read_integer(cursor.val.binary.data, "start_cursor", &start) ||
-		!read_integer(cursor.val.binary.data, "end_cursor", &end) ||
-		start > end)
-		return false;
-	*total = end - start;
-	return true;
 }

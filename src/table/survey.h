@@ -13,13 +13,14 @@
 #include "utils/uuid.h"
 
 #include "dispatch/events.h"
-#include "table/attached.h"
 #include "table/holders.h"
+#include "table/registration.h"
 
 /* What the dispatch says of a step, but for the ids of events */
 typedef struct TckptDispatched
 {
 	pg_uuid_t	step;
+	char		status;			/* of the hash table */
 	bool		has_row;		/* false: it is only held, see below */
 	bool		has_event;		/* false: it is only paused or cancelled */
 	TckptDirective directive;
@@ -61,15 +62,13 @@ typedef struct TckptSurvey
 {
 	Oid			function;		/* any of the extension's */
 	const pg_uuid_t *step;		/* NULL: all */
-	bool		names;			/* and tasks and inputs */
-	bool		in_process;
-	bool		holders;
+	bool		health;			/* in_process and holders; else names, tasks
+								 * and inputs */
 	TckptLook	look;			/* may raise, but not look at the table */
 	void	   *arg;
 } TckptSurvey;
 
-extern bool tckpt_survey_may_read(const TckptSteps *steps);
-extern void tckpt_survey(TckptSteps *steps, const TckptSurvey *survey);
-extern bool tckpt_survey_total(const TckptSurveyed *step, int64 *total);
+extern bool tckpt_survey_may_read(const TckptTrigger *trigger);
+extern void tckpt_survey(const TckptTrigger *trigger, const TckptSurvey *survey);
 
 #endif							/* TCKPT_SURVEY_H */

@@ -10,8 +10,9 @@
  *
  * Of others' tables only those count whose owner could attach them unasked, and
  * copies that the attached one's owner has made: anybody may give a table of his
- * a name.  None but the attached one is locked or opened, so that nobody's lock
- * keeps us waiting; so each may be gone at any time, and then is left out.
+ * a name.  No table is locked or opened, so that nobody's lock keeps us waiting,
+ * and nobody waits for a caller who has no rights on it; so each may be gone at
+ * any time, and then is left out.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,6 +41,7 @@
 #include "utils/syscache.h"
 
 #include "dispatch/events.h"
+#include "table/attached.h"
 #include "table/registration.h"
 #include "table/unguarded.h"
 #include "tasker_checkpoint.h"
@@ -53,6 +55,15 @@
 /* What tasker_checkpoint_attach() calls the column, and says of it */
 #define CHECKPOINT_COLUMN	"checkpoint"
 #define CHECKPOINT_COMMENT	"progress of a batch worker: "
+
+/* The attached table as it was when it was looked up */
+typedef struct Attached
+{
+	TckptTrigger trigger;
+	char	   *table;			/* as SQL wants it */
+	char	   *key;			/* these as they are */
+	char	   *checkpoint;
+} Attached;
 
 static List *
 append(List *list, char *detail, char *statement)
@@ -81,10 +92,11 @@ attach_call(Oid function, const char *table, const char *key)
  * stays so, unlike with tasker_checkpoint_detach().
  */
 static char *
-move_call(Oid function, const TckptSteps *steps, const char *table, const char *key)
+move_call(Oid function, const Attached *attached, const char *table, const char *key)
 {
-	return psprintf("DROP TRIGGER %s ON %s; %s", steps->trigger_name, steps->table,
-					attach_call(function, table, key));
+	return psprintf("DROP TRIGGER %s ON %s; %s",
+					quote_identifier(NameStr(attached->trigger.name)),
+					attached->table, attach_call(function, table, key));
 }
 
 /* The owner of the extension that a function belongs to; InvalidOid if it is gone. */
@@ -127,19 +139,19 @@ database_owner(void)
  * attaches by their names, or has the attached one, too.
  */
 static bool
-is_trusted(Oid relid, Oid function, const TckptSteps *steps)
+is_trusted(Oid relid, Oid function, const Attached *attached)
 {
 	Oid			owner = tckpt_attachable_owner(relid);
 
 	return OidIsValid(owner) &&
 		(superuser_arg(owner) || owner == extension_owner(function) ||
 		 owner == database_owner() ||
-		 (steps != NULL && owner == tckpt_attachable_owner(steps->trigger.relid)));
+		 (attached != NULL && owner == tckpt_attachable_owner(attached->trigger.relid)));
 }
 
 /* Tasker's tables, as far as there are any. */
 static List *
-taskers_tables(Oid function, const TckptSteps *steps)
+taskers_tables(Oid function, const Attached *attached)
 {
 	Oid			namespaces[] = {
 		get_namespace_oid(CURRENT_SCHEMA, true), get_func_namespace(function)
@@ -153,7 +165,7 @@ taskers_tables(Oid function, const TckptSteps *steps)
 			get_relname_relid(names[i], namespaces[i]) : InvalidOid;
 
 		if (OidIsValid(relid) && !get_rel_relispartition(relid) &&
-			is_trusted(relid, function, steps) &&
+			is_trusted(relid, function, attached) &&
 			tckpt_column_of_type(relid, TASKER_KEY, UUIDOID) != InvalidAttrNumber)
 			result = lappend_oid(result, relid);
 	}
@@ -263,7 +275,7 @@ static List *
 find_unattached(Oid function)
 {
 	List	   *tables = list_concat_unique_oid(taskers_tables(function, NULL),
-											   commented_tables(function));
+												commented_tables(function));
 	List	   *result = NIL;
 	ListCell   *cell;
 
@@ -333,10 +345,10 @@ check_triggers(List *result, Oid relid, const char *table, Oid guard, bool *guar
  * guard that fires.
  */
 static List *
-check_tree(List *result, Oid function, const TckptSteps *steps)
+check_tree(List *result, Oid function, const Attached *attached)
 {
 	Oid			guard = tckpt_guard_of(function);
-	List	   *tree = find_all_inheritors(steps->trigger.relid, NoLock, NULL);
+	List	   *tree = find_all_inheritors(attached->trigger.relid, NoLock, NULL);
 	ListCell   *cell;
 
 	foreach(cell, tree)
@@ -347,12 +359,12 @@ check_tree(List *result, Oid function, const TckptSteps *steps)
 		if (table == NULL)
 			continue;
 		result = check_triggers(result, lfirst_oid(cell), table, guard, &guarded);
-		if (!guarded)
+		if (!guarded && lfirst_oid(cell) != attached->trigger.relid)
 			result = append(result,
 							psprintf("Table %s inherits from %s, and has no guard: checkpoints are stored in it without history and limits. Inheritance does not carry the guard on; make it a partition, or keep its rows elsewhere.",
-									 table, steps->table),
+									 table, attached->table),
 							psprintf("ALTER TABLE %s NO INHERIT %s;",
-									 table, steps->table));
+									 table, attached->table));
 	}
 	return result;
 }
@@ -394,28 +406,26 @@ is_part_of_name(const char *name, const char *whole)
  * whoever may create tables there could have the guard moved to his.
  */
 static List *
-copies_of(const TckptSteps *steps)
+copies_of(const Attached *attached)
 {
-	Oid			attached = steps->trigger.relid;
-	Oid			owner = tckpt_attachable_owner(attached);
-	Oid			namespace = get_rel_namespace(attached);
-	char	   *name = get_rel_name(attached);
-	char	   *key = get_attname(attached, steps->trigger.key, false);
-	char	   *checkpoint = get_attname(attached, steps->trigger.checkpoint, false);
+	Oid			relid = attached->trigger.relid;
+	Oid			owner = tckpt_attachable_owner(relid);
+	Oid			namespace = get_rel_namespace(relid);
+	char	   *name = get_rel_name(relid);
 	Relation	rel = table_open(RelationRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	List	   *result = NIL;
 	HeapTuple	tuple;
 
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (name != NULL && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
 
-		if (form->relnamespace == namespace && form->oid != attached &&
+		if (form->relnamespace == namespace && form->oid != relid &&
 			is_part_of_name(NameStr(form->relname), name) &&
 			!form->relispartition && tckpt_attachable_owner(form->oid) == owner &&
-			tckpt_column_of_type(form->oid, key, UUIDOID) != InvalidAttrNumber &&
-			tckpt_column_of_type(form->oid, checkpoint, JSONBOID) != InvalidAttrNumber)
+			tckpt_column_of_type(form->oid, attached->key, UUIDOID) != InvalidAttrNumber &&
+			tckpt_column_of_type(form->oid, attached->checkpoint, JSONBOID) != InvalidAttrNumber)
 			result = lappend_oid(result, form->oid);
 	}
 	systable_endscan(scan);
@@ -428,36 +438,35 @@ copies_of(const TckptSteps *steps)
  * owners who are trusted; itself if it is of none.
  */
 static Oid
-root_of(Oid function, const TckptSteps *steps)
+root_of(Oid function, const Attached *attached)
 {
-	Oid			root = steps->trigger.relid;
+	Oid			root = attached->trigger.relid;
 	Oid			result = root;
 
-	while (OidIsValid(root = parent_of(root)) && is_trusted(root, function, steps))
+	while (OidIsValid(root = parent_of(root)) && is_trusted(root, function, attached))
 		result = root;
 	return result;
 }
 
 /* Another table is in use, or seems to be. */
 static List *
-check_others(List *result, Oid function, const TckptSteps *steps)
+check_others(List *result, Oid function, const Attached *attached)
 {
-	char	   *key = get_attname(steps->trigger.relid, steps->trigger.key, false);
-	Oid			root = root_of(function, steps);
+	Oid			root = root_of(function, attached);
 	char	   *table = tckpt_table_name(root);
 	List	   *others;
 	ListCell   *cell;
 
-	if (root != steps->trigger.relid && table != NULL)
+	if (root != attached->trigger.relid && table != NULL)
 		return append(result,
 					  psprintf("The attached table %s is a part of table %s, which has no guard: what is stored in its other parts has no history and no limits, and their steps are not found. The statement moves the guard.",
-							   steps->table, table),
-					  move_call(function, steps, table, key));
+							   attached->table, table),
+					  move_call(function, attached, table, attached->key));
 
-	others = taskers_tables(function, steps);
-	if (list_member_oid(others, steps->trigger.relid))
+	others = taskers_tables(function, attached);
+	if (list_member_oid(others, attached->trigger.relid))
 		return result;
-	others = list_concat_unique_oid(others, copies_of(steps));
+	others = list_concat_unique_oid(others, copies_of(attached));
 	foreach(cell, others)
 	{
 		char	   *other_key = key_of(lfirst_oid(cell));
@@ -466,21 +475,32 @@ check_others(List *result, Oid function, const TckptSteps *steps)
 		if (table != NULL)
 			result = append(result,
 							psprintf("The attached table is %s, and there is table %s, which has no guard: if that one is in use, what is stored in it has no history and no limits, and functions look at the wrong table. The statement moves the guard; dispatched steps stay so.",
-									 steps->table, table),
-							move_call(function, steps, table,
-									  other_key != NULL ? other_key : key));
+									 attached->table, table),
+							move_call(function, attached, table,
+									  other_key != NULL ? other_key : attached->key));
 	}
 	return result;
 }
 
 /*
- * What is not guarded, as TckptUnguarded, each a reason to act at once; "steps"
- * is NULL if no table is attached.
+ * What is not guarded, as TckptUnguarded, each a reason to act at once.  Raises
+ * 55000 if two tables are attached.
  */
 List *
-tckpt_unguarded(Oid function, const TckptSteps *steps)
+tckpt_unguarded(Oid function)
 {
-	if (steps == NULL)
+	Attached	attached;
+	bool		contested;
+
+	if (!tckpt_find_registration(tckpt_guard_of(function), &attached.trigger,
+								 &contested))
 		return find_unattached(function);
-	return check_others(check_tree(NIL, function, steps), function, steps);
+
+	attached.table = tckpt_table_name(attached.trigger.relid);
+	attached.key = get_attname(attached.trigger.relid, attached.trigger.key, true);
+	attached.checkpoint = get_attname(attached.trigger.relid,
+									  attached.trigger.checkpoint, true);
+	if (attached.table == NULL || attached.key == NULL || attached.checkpoint == NULL)
+		return NIL;
+	return check_others(check_tree(NIL, function, &attached), function, &attached);
 }

@@ -10,14 +10,12 @@
 
 #include "nodes/pg_list.h"
 
-#include "table/attached.h"
-
 typedef struct TckptUnguarded
 {
 	char	   *detail;
 	char	   *statement;		/* NULL: none that could be given */
 } TckptUnguarded;
 
-extern List *tckpt_unguarded(Oid function, const TckptSteps *steps);
+extern List *tckpt_unguarded(Oid function);
 
 #endif							/* TCKPT_UNGUARDED_H */

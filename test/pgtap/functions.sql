@@ -36,6 +36,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_complete', 'event_id uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,25006}'),
 ('tasker_checkpoint_counted', 'preloaded boolean', 'SETOF tasker_checkpoint_statistics', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_cursor', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
+('tasker_checkpoint_cursor_indexes', '', 'TABLE(name text, partitioned boolean)', 'c', 'stable', 's', true, '{55000}'),
 ('tasker_checkpoint_detach', '', 'regclass', 'c', 'volatile', 'u', false, '{55000}'),
 ('tasker_checkpoint_dispatch', 'step_uuid uuid', 'uuid', 'c', 'volatile', 'u', false, '{22004,25006,55000,P0002}'),
 ('tasker_checkpoint_dispatched', 'step_uuid uuid DEFAULT NULL::uuid', 'SETOF tasker_checkpoint_dispatched_step', 'c', 'stable', 's', true, '{55000,P0002}'),
@@ -44,11 +45,15 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_figures', 'checkpoint jsonb', 'tasker_checkpoint_measures', 'c', 'immutable', 's', true, '{}'),
 ('tasker_checkpoint_get', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_guard', '', 'trigger', 'c', 'volatile', 'u', false, '{23514,39P01,54000,55000,TC001,TC002,TC003}'),
-('tasker_checkpoint_health', '', 'SETOF tasker_checkpoint_finding', 'c', 'stable', 'r', true, '{55000}'),
+('tasker_checkpoint_health', 'stale interval DEFAULT ''00:15:00''::interval, stalled integer DEFAULT 5, expired interval DEFAULT ''00:05:00''::interval, '
+	'unclaimed interval DEFAULT ''00:05:00''::interval, paused interval DEFAULT ''1 day''::interval, near_limit integer DEFAULT 80, long_cursor integer DEFAULT 2048',
+	'TABLE(finding text, severity text, step_uuid uuid, figure numeric, threshold numeric, unit text, detail text, statement text)',
+	'sql', 'stable', 'r', true, '{42501,55000}'),
 ('tasker_checkpoint_heartbeat', 'event_id uuid, lease interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'u', false, '{22004,22023,25006}'),
 ('tasker_checkpoint_history', 'step_uuid uuid', 'SETOF tasker_checkpoint_history_entry', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_hot_indexes', '', 'TABLE(name text, detail text, statement text)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_items_processed', 'step_uuid uuid', 'bigint', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
+('tasker_checkpoint_limits', '', 'TABLE(cursor_limit bigint, results_limit bigint, max_lease interval, max_deliveries integer)', 'c', 'stable', 'r', true, '{}'),
 ('tasker_checkpoint_load', 'step_uuid uuid', 'tasker_checkpoint_state', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_look', 'look_at regprocedure', 'SETOF tasker_checkpoint_diagnosis', 'c', 'stable', 'u', true, '{22004,22023}'),
 ('tasker_checkpoint_members', '', 'TABLE(classid oid, objid oid)', 'sql', 'stable', 's', true, '{}'),
@@ -56,7 +61,10 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_needless_rights', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_own_functions', '', 'TABLE(oid oid, name text, volatility "char", owner oid, acl aclitem[])', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_pause', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,25006,55000,P0002}'),
-('tasker_checkpoint_progress', 'step_uuid uuid DEFAULT NULL::uuid', 'SETOF tasker_checkpoint_step_progress', 'c', 'stable', 's', true, '{55000,P0002}'),
+('tasker_checkpoint_progress', 'step_uuid uuid DEFAULT NULL::uuid',
+	'TABLE(step_uuid uuid, step_name text, task_uuid uuid, task_name text, items_processed bigint, total bigint, percent numeric, rate numeric, eta interval, '
+	'checkpointed_at timestamp with time zone, sequence bigint, state text, worker text, lease_until timestamp with time zone, deliveries integer)',
+	'sql', 'stable', 's', true, '{42501,55000,P0002}'),
 ('tasker_checkpoint_purge', 'older_than interval, max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false',
 	'bigint', 'c', 'volatile', 'u', false, '{22004,22023,25006,55000}'),
 ('tasker_checkpoint_purge_archive', 'older_than interval, max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false', 'bigint', 'c', 'volatile', 'u', false, '{22004,22023,25006,55000}'),
@@ -77,10 +85,18 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_settings', '', 'TABLE(value jsonb, setter jsonb, preloaded boolean)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_stats', '', 'tasker_checkpoint_statistics', 'c', 'volatile', 's', false, '{}'),
 ('tasker_checkpoint_stats_reset', '', 'void', 'c', 'volatile', 'u', false, '{}'),
+('tasker_checkpoint_survey', 'step_uuid uuid, health boolean',
+	'TABLE(step_uuid uuid, found boolean, processed boolean, in_process boolean, step_name text, task_uuid uuid, task_name text, items_processed bigint, '
+	'total bigint, rate double precision, checkpointed_at timestamp with time zone, sequence bigint, repeated integer, cursor_size bigint, '
+	'results_size bigint, cursor_length bigint, readable boolean, has_event boolean, directive text, parked boolean, worker text, '
+	'available_at timestamp with time zone, lease interval, leased_at timestamp with time zone, lease_until timestamp with time zone, '
+	'deliveries integer, gid text, prepared_at timestamp with time zone, seen_at timestamp with time zone)',
+	'c', 'stable', 's', true, '{42501,55000,P0002}'),
 ('tasker_checkpoint_table', '', 'regclass', 'c', 'stable', 's', true, '{55000}'),
 ('tasker_checkpoint_trim', 'entries integer, older_than interval DEFAULT ''00:00:00''::interval, max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false',
 	'bigint', 'c', 'volatile', 'u', false, '{22004,22023,25006,55000}'),
 ('tasker_checkpoint_trusts', 'relid oid', 'boolean', 'c', 'stable', 's', true, '{22004}'),
+('tasker_checkpoint_unguarded', '', 'TABLE(detail text, statement text)', 'c', 'stable', 's', true, '{55000}'),
 ('tasker_checkpoint_version', '', 'text', 'c', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_workers', '', 'TABLE(oid oid, name text, is_super boolean, is_operator boolean)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_yield', 'step_uuid uuid, cursor jsonb, items bigint, results jsonb DEFAULT NULL::jsonb, event_id uuid DEFAULT NULL::uuid',
@@ -108,7 +124,8 @@ SELECT is(a.parallel, c.parallel, format('parallel safety of %s', name)) FROM co
 SELECT isnt_strict(name) FROM contract ORDER BY name COLLATE "C";
 SELECT isnt_definer(name) FROM contract ORDER BY name COLLATE "C";
 SELECT is(a.public, c.public, format('whether PUBLIC may execute %s', name)) FROM contract c LEFT JOIN actual a USING (name) ORDER BY name COLLATE "C";
-SELECT is(config, CASE WHEN language IN ('plpgsql', 'sql') THEN ARRAY['search_path=pg_catalog, pg_temp'] END, format('settings of %s', name))
+-- two are bound when they are created, print no names, and are put into the query that calls them
+SELECT is(config, CASE WHEN language IN ('plpgsql', 'sql') AND name NOT IN ('tasker_checkpoint_health', 'tasker_checkpoint_progress') THEN ARRAY['search_path=pg_catalog, pg_temp'] END, format('settings of %s', name))
 FROM actual ORDER BY name COLLATE "C";
 SELECT ok(length(comment) > 20, format('%s is commented', name)) FROM actual ORDER BY name COLLATE "C";
 SELECT is((SELECT array_agg(m[1] ORDER BY m[1] COLLATE "C") FROM regexp_matches(comment, '\m([0-9A-Z]{5})\M', 'g') m WHERE m[1] ~ '\d'),

@@ -18,18 +18,11 @@ INSERT INTO contract VALUES
 ('max_lease', '3600', 's', '1', '604800', 'integer', NULL),
 ('archive_history', 'off', NULL, NULL, NULL, 'bool', NULL),
 ('max_notifiers', '2', NULL, '0', '64', 'integer', NULL),
-('health_stale', '900', 's', '0', '2147483647', 'integer', NULL),
-('health_stalled', '5', NULL, '0', '268435455', 'integer', NULL),
-('health_expired', '300', 's', '0', '2147483647', 'integer', NULL),
-('health_unclaimed', '300', 's', '0', '2147483647', 'integer', NULL),
-('health_paused', '86400', 's', '0', '2147483647', 'integer', NULL),
-('health_near_limit', '80', NULL, '0', '100', 'integer', NULL),
-('health_long_cursor', '2048', 'B', '0', '268435455', 'integer', NULL),
 ('notify', 'on', NULL, NULL, NULL, 'bool', NULL),
 ('notify_channel', 'tasker_checkpoint', NULL, NULL, NULL, 'string', NULL);
 UPDATE contract SET name = 'tasker_checkpoint.' || name;
 
-SELECT plan(21 * 7 + 13);
+SELECT plan(14 * 7 + 12);
 
 SELECT set_eq($$SELECT name FROM pg_settings WHERE name LIKE 'tasker\_checkpoint.%'$$, 'SELECT name FROM contract', 'these settings and no others');
 SELECT is(s.boot_val, c.boot_val, 'default of ' || name) FROM contract c LEFT JOIN pg_settings s USING (name) ORDER BY name COLLATE "C";
@@ -38,7 +31,7 @@ SELECT is(s.min_val || ' to ' || s.max_val, c.min_val || ' to ' || c.max_val, 'b
 FROM contract c LEFT JOIN pg_settings s USING (name) ORDER BY name COLLATE "C";
 SELECT is(s.vartype, c.vartype, 'type of ' || name) FROM contract c LEFT JOIN pg_settings s USING (name) ORDER BY name COLLATE "C";
 SELECT is(s.enumvals, c.enumvals, 'values of ' || name) FROM contract c LEFT JOIN pg_settings s USING (name) ORDER BY name COLLATE "C";
-SELECT is(s.context, CASE WHEN name = 'tasker_checkpoint.max_notifiers' THEN 'sighup' WHEN name LIKE '%.health\_%' THEN 'user' ELSE 'superuser' END, 'context of ' || name) FROM contract c LEFT JOIN pg_settings s USING (name) ORDER BY name COLLATE "C";
+SELECT is(s.context, CASE WHEN name = 'tasker_checkpoint.max_notifiers' THEN 'sighup' ELSE 'superuser' END, 'context of ' || name) FROM contract c LEFT JOIN pg_settings s USING (name) ORDER BY name COLLATE "C";
 SELECT ok(s.short_desc ~ '^[A-Z].*\.$', name || ' has a description') FROM contract c LEFT JOIN pg_settings s USING (name) ORDER BY name COLLATE "C";
 
 SELECT throws_ok($$SET tasker_checkpoint.history_limit = -2$$, '22023', NULL, 'below the bounds');
@@ -53,7 +46,6 @@ SELECT is(current_setting('tasker_checkpoint.max_lease'), '90min', 'is shown in 
 SET LOCAL ROLE regress_tckpt_nobody;
 SELECT throws_ok(format('SET %s = 1', name), '42501', NULL, format('not everybody sets %s', name))
 FROM unnest(ARRAY['tasker_checkpoint.max_deliveries', 'tasker_checkpoint.max_lease', 'tasker_checkpoint.require_claim']) name;
-SELECT lives_ok('SET LOCAL tasker_checkpoint.health_stale = 0', 'but everybody sets what health is to show');
 RESET ROLE;
 
 SELECT * FROM finish();

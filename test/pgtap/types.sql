@@ -10,8 +10,6 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_diagnosis', 'check text, status text, found text, statement text'),
 ('tasker_checkpoint_dispatched_step',
 	'step_uuid uuid, has_event boolean, directive text, parked boolean, available_at timestamp with time zone, worker text, lease interval, lease_until timestamp with time zone, deliveries integer, sequence bigint'),
-('tasker_checkpoint_finding',
-	'finding text, severity text, step_uuid uuid, figure numeric, threshold numeric, unit text, detail text, statement text'),
 ('tasker_checkpoint_history_entry',
 	'generation integer, sequence bigint, cursor jsonb, items_processed bigint, checkpointed_at timestamp with time zone, accumulated_results jsonb, archived boolean, cleared_at timestamp with time zone, cleared_by text'),
 ('tasker_checkpoint_measures',
@@ -20,22 +18,21 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_state',
 	'has_checkpoint boolean, cursor jsonb, items_processed bigint, accumulated_results jsonb, checkpointed_at timestamp with time zone, sequence bigint'),
 ('tasker_checkpoint_statistics',
-	'yields bigint, saves bigint, hot_checkpoints bigint, replays bigint, fenced bigint, refused_tc001 bigint, refused_tc003 bigint, refused_54000 bigint, refused_23514 bigint, refused_55000 bigint, stale_writes bigint, truncated_entries bigint, claims bigint, expired_claims bigint, parked bigint, notifications_sent bigint, notifications_batched bigint, notifications_lost bigint, stats_reset timestamp with time zone'),
-('tasker_checkpoint_step_progress',
-	'step_uuid uuid, step_name text, task_uuid uuid, task_name text, items_processed bigint, total bigint, percent numeric, bar text, rate numeric, eta interval, checkpointed_at timestamp with time zone, sequence bigint, state text, worker text, lease_until timestamp with time zone, deliveries integer');
+	'yields bigint, saves bigint, hot_checkpoints bigint, replays bigint, fenced bigint, refused_tc001 bigint, refused_tc003 bigint, refused_54000 bigint, refused_23514 bigint, refused_55000 bigint, stale_writes bigint, truncated_entries bigint, claims bigint, expired_claims bigint, parked bigint, notifications_sent bigint, notifications_batched bigint, notifications_lost bigint, stats_reset timestamp with time zone');
 
--- the views of the same names as functions have their columns
-CREATE TEMPORARY TABLE views (name name, type name);
+CREATE TEMPORARY TABLE views (name name, attributes text);
 INSERT INTO views VALUES
-('tasker_checkpoint_health', 'tasker_checkpoint_finding'),
-('tasker_checkpoint_progress', 'tasker_checkpoint_step_progress');
+('tasker_checkpoint_health',
+	'finding text, severity text, step_uuid uuid, figure numeric, threshold numeric, unit text, detail text, statement text'),
+('tasker_checkpoint_progress',
+	'step_uuid uuid, step_name text, task_uuid uuid, task_name text, items_processed bigint, total bigint, percent numeric, rate numeric, eta interval, checkpointed_at timestamp with time zone, sequence bigint, state text, worker text, lease_until timestamp with time zone, deliveries integer');
 
 CREATE FUNCTION pg_temp.attributes(relation name) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(format('%s %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)
 	FROM pg_attribute WHERE attrelid = relation::text::regclass AND attnum > 0 AND NOT attisdropped
 $$;
 
-SELECT plan((SELECT count(*)::int FROM contract) * 3 + (SELECT count(*)::int FROM views) * 4 + 3);
+SELECT plan((SELECT count(*)::int FROM contract) * 3 + (SELECT count(*)::int FROM views) * 5 + 3);
 
 SELECT set_eq($$SELECT relname FROM pg_class c JOIN pg_depend d ON classid = 'pg_type'::regclass AND objid = reltype AND deptype = 'e'
 	JOIN pg_extension ON refobjid = pg_extension.oid AND extname = 'tasker_checkpoint' WHERE relkind = 'c'$$,
@@ -49,9 +46,11 @@ SELECT set_eq($$SELECT relname FROM pg_class c JOIN pg_depend d ON classid = 'pg
 	JOIN pg_extension ON refobjid = pg_extension.oid AND extname = 'tasker_checkpoint' WHERE relkind = 'v'$$,
 	'SELECT name FROM views', 'these views and no others');
 SELECT has_view(name) FROM views ORDER BY name COLLATE "C";
-SELECT is(pg_temp.attributes(name), pg_temp.attributes(type), 'columns of the view ' || name) FROM views ORDER BY name COLLATE "C";
+SELECT is(pg_temp.attributes(name), attributes, 'columns of the view ' || name) FROM views ORDER BY name COLLATE "C";
 SELECT ok(has_table_privilege('public', name::text, 'SELECT'), 'everybody may read ' || name) FROM views ORDER BY name COLLATE "C";
 SELECT ok(obj_description(name::text::regclass, 'pg_class') IS NOT NULL, name || ' is commented') FROM views ORDER BY name COLLATE "C";
+SELECT ok(bool_and(col_description(attrelid, attnum) IS NOT NULL), name || ': every column is commented')
+FROM views JOIN pg_attribute ON attrelid = name::text::regclass AND attnum > 0 GROUP BY name ORDER BY name COLLATE "C";
 
 SELECT is(extversion, default_version, 'the version is the default one')
 FROM pg_extension JOIN pg_available_extensions ON name = extname WHERE extname = 'tasker_checkpoint';

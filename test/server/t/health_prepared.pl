@@ -64,12 +64,10 @@ $node->safe_psql('postgres', "UPDATE tasker_checkpoint_events SET available_at =
 like(findings($node), qr/^01\|prepared.*\n02\|unclaimed/, 'other findings of other steps stay');
 
 # It has waited for long.
-is($node->safe_psql('postgres', 'SET tasker_checkpoint.health_expired = 0; SELECT severity FROM tasker_checkpoint_health WHERE step_uuid = step(1)'),
+is($node->safe_psql('postgres', "SELECT severity FROM tasker_checkpoint_health(expired => '0') WHERE step_uuid = step(1)"),
 	'warning', 'a finding of expired leases that is turned off makes it no worse');
-$node->safe_psql('postgres', 'ALTER DATABASE postgres SET tasker_checkpoint.health_expired = 1');
-ok($node->poll_query_until('postgres', "SELECT severity = 'critical' FROM tasker_checkpoint_health WHERE step_uuid = step(1)"),
+ok($node->poll_query_until('postgres', "SELECT severity = 'critical' FROM tasker_checkpoint_health(expired => '1 second') WHERE step_uuid = step(1)"),
 	'from the threshold of expired leases on it is critical');
-$node->safe_psql('postgres', 'ALTER DATABASE postgres RESET tasker_checkpoint.health_expired');
 
 # The statement that is proposed works, and the others after it.
 $node->safe_psql('postgres', $node->safe_psql('postgres', "SELECT statement FROM tasker_checkpoint_health WHERE step_uuid = step(1)"));

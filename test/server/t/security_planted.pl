@@ -48,7 +48,7 @@ CALL pg_temp.plant('$schema', \$text\$$text\$text\$, '$kinds');
 	return;
 }
 $node->safe_psql('planted', "CREATE SCHEMA $superuser", extra_params => [ '-U', 'mallory' ]);
-plant('public', '{text,name,"\"char\"",oid,regclass,regtype,int4,int8,bool,jsonb,uuid,interval,timestamptz,text[],anyelement,anyarray}');
+plant('public', '{text,name,"\"char\"",oid,regclass,regtype,int4,int8,bool,jsonb,uuid,interval,timestamptz,float8,numeric,text[],anyelement,anyarray}');
 plant($superuser, '{text,name,oid,regclass,anyelement}');
 cmp_ok($node->safe_psql('planted', q{SELECT pg_catalog.count(*) FROM pg_catalog.pg_proc WHERE proowner OPERATOR(pg_catalog.=) 'mallory'::pg_catalog.regrole}),
 	'>', 10000, 'much is planted');
