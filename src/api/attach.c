@@ -132,7 +132,7 @@ warn_of_disabled(const TckptRegistration *registration)
 			 registration->enabled == TRIGGER_DISABLED ?
 			 errdetail("It is disabled.") :
 			 errdetail("It is enabled for replicas only."),
-			 errhint("ALTER TABLE %s ENABLE TRIGGER %s;", table,
+			 errhint("Run ALTER TABLE %s ENABLE TRIGGER %s.", table,
 					 quote_identifier(NameStr(registration->trigger.name)))));
 }
 
@@ -161,12 +161,16 @@ warn_of_indexes(Oid function)
 	PopActiveSnapshot();
 	slot = MakeSingleTupleTableSlot(tupdesc, &TTSOpsMinimalTuple);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
+	{
+		const char *statement = text_of(slot, HOT_STATEMENT);
+
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("index %s ends HOT updates for every checkpoint",
 						text_of(slot, HOT_NAME)),
 				 errdetail_internal("%s", text_of(slot, HOT_DETAIL)),
-				 errhint("%s", text_of(slot, HOT_STATEMENT))));
+				 errhint("Run %.*s.", (int) strlen(statement) - 1, statement)));
+	}
 	ExecDropSingleTupleTableSlot(slot);
 	tuplestore_end(rows);
 }

@@ -193,7 +193,7 @@ tckpt_own_raise_no_index(Relation rel, const TckptOwnIndex *wanted)
 			 errmsg("table \"%s\" must have a valid %sindex on %s",
 					RelationGetRelationName(rel),
 					wanted->unique ? "unique " : "", wanted->definition),
-			 errhint("CREATE %sINDEX CONCURRENTLY ON %s %s;",
+			 errhint("Run CREATE %sINDEX CONCURRENTLY ON %s %s.",
 					 wanted->unique ? "UNIQUE " : "",
 					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
 												RelationGetRelationName(rel)),

@@ -131,7 +131,7 @@ BEGIN
     ELSIF NOT key.attnotnull THEN
         RAISE EXCEPTION 'key column "%" of table % must be NOT NULL', key_column, rel.name
             USING ERRCODE = 'invalid_table_definition',
-            HINT = format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL;', rel.name, key_column);
+            HINT = format('Run ALTER TABLE %s ALTER COLUMN %I SET NOT NULL.', rel.name, key_column);
     ELSIF NOT EXISTS (SELECT FROM pg_index
                       WHERE indrelid = steps AND indisunique AND indimmediate
                       AND indisvalid AND indpred IS NULL
@@ -139,7 +139,7 @@ BEGIN
         RAISE EXCEPTION 'key column "%" of table % must have a unique index', key_column, rel.name
             USING ERRCODE = 'invalid_table_definition',
             DETAIL = 'There is no valid, immediate unique index on this column alone and on the whole table.',
-            HINT = format('ALTER TABLE %s ADD UNIQUE (%I);', rel.name, key_column);
+            HINT = format('Run ALTER TABLE %s ADD UNIQUE (%I).', rel.name, key_column);
     END IF;
 
     SELECT atttypid, attnotnull, atthasdef, attgenerated INTO col

@@ -77,7 +77,7 @@ raise_no_right(Oid relid, Oid owner, const char *right, const char *object)
 					get_rel_name(relid)),
 			 errdetail("A superuser reads it with the rights of its owner, lest the owner's code run with others; and role %s has no right to do so.",
 					   role),
-			 errhint("GRANT %s ON %s TO %s;", right, object, role)));
+			 errhint("Run GRANT %s ON %s TO %s.", right, object, role)));
 }
 
 /* Raises 42501 if the owner was left without the rights to read the columns. */
