@@ -7,7 +7,7 @@ CREATE TEMPORARY TABLE contract (name name, arguments text, result text, languag
 INSERT INTO contract VALUES
 ('tasker_checkpoint_accumulated_results', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_attach', 'steps regclass DEFAULT NULL::regclass, key_column name DEFAULT ''workflow_step_uuid''::name, create_indexes boolean DEFAULT false',
-	'regclass', 'c', 'volatile', 'u', false, '{55000,42809,42804,42703,42P07,42P16}'),
+	'regclass', 'c', 'volatile', 'u', false, '{22004,25006,42501,42703,42804,42809,42P01,42P07,42P16,55000}'),
 ('tasker_checkpoint_attach_call', 'relid oid, key_column name', 'text', 'c', 'stable', 's', true, '{22004}'),
 ('tasker_checkpoint_attach_indexes', 'steps regclass, key_column name, checkpoint_column name', 'void', 'plpgsql', 'volatile', 'u', false, '{42P07}'),
 ('tasker_checkpoint_attach_table', 'steps regclass, key_column name, guard regprocedure', 'void', 'plpgsql', 'volatile', 'u', false, '{55000}'),
@@ -37,7 +37,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_counted', 'preloaded boolean', 'SETOF tasker_checkpoint_statistics', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_cursor', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_cursor_indexes', '', 'TABLE(name text, partitioned boolean)', 'c', 'stable', 's', true, '{55000}'),
-('tasker_checkpoint_detach', '', 'regclass', 'c', 'volatile', 'u', false, '{55000}'),
+('tasker_checkpoint_detach', '', 'regclass', 'c', 'volatile', 'u', false, '{25006,42501,55000}'),
 ('tasker_checkpoint_dispatch', 'step_uuid uuid', 'uuid', 'c', 'volatile', 'u', false, '{22004,25006,55000,P0002}'),
 ('tasker_checkpoint_dispatched', 'step_uuid uuid DEFAULT NULL::uuid', 'SETOF tasker_checkpoint_dispatched_step', 'c', 'stable', 's', true, '{55000,P0002}'),
 ('tasker_checkpoint_doctor', '', 'SETOF tasker_checkpoint_diagnosis', 'sql', 'volatile', 'u', false, '{}'),
