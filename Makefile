@@ -12,6 +12,7 @@ OBJS = \
 	src/api/control.o \
 	src/api/doctor.o \
 	src/api/history.o \
+	src/api/interval.o \
 	src/api/maintenance.o \
 	src/api/offer.o \
 	src/api/read.o \
@@ -24,6 +25,7 @@ OBJS = \
 	src/archive/chunk.o \
 	src/archive/trail.o \
 	src/counters.o \
+	src/dispatch/claimable.o \
 	src/dispatch/event.o \
 	src/dispatch/event_row.o \
 	src/dispatch/events.o \

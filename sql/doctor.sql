@@ -10,7 +10,7 @@ INSERT INTO jobs VALUES (:'s1');
 RESET client_min_messages;
 SELECT tasker_checkpoint_attach('jobs', 'id');
 GRANT SELECT (id, checkpoint, processed), UPDATE (checkpoint, updated_at) ON jobs TO regress_tckpt_worker;
-GRANT EXECUTE ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid), tasker_checkpoint_heartbeat(uuid, interval),
+GRANT EXECUTE ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid, text[]), tasker_checkpoint_heartbeat(uuid, interval),
 	tasker_checkpoint_yield(uuid, jsonb, bigint, jsonb, uuid), tasker_checkpoint_save(uuid, jsonb, bigint, jsonb, uuid),
 	tasker_checkpoint_complete(uuid), tasker_checkpoint_release(uuid, interval, boolean) TO regress_tckpt_worker;
 

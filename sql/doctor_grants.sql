@@ -24,7 +24,7 @@ GRANT UPDATE (checkpoint) ON regress_steps.jobs TO regress_tckpt_worker;
 SELECT * FROM findings;
 SELECT statement FROM findings \gexec
 SELECT * FROM findings;
-GRANT EXECUTE ON FUNCTION regress_home.tasker_checkpoint_claim(text, interval, integer, uuid), regress_home.tasker_checkpoint_complete(uuid) TO regress_tckpt_worker;
+GRANT EXECUTE ON FUNCTION regress_home.tasker_checkpoint_claim(text, interval, integer, uuid, text[]), regress_home.tasker_checkpoint_complete(uuid) TO regress_tckpt_worker;
 SELECT * FROM findings;
 SELECT statement FROM findings \gexec
 SELECT * FROM findings;

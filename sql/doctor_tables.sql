@@ -23,7 +23,7 @@ CREATE INDEX "the ""index" ON "regress ""steps"""."My ""Jobs" (("pro-gress" ->> 
 CREATE INDEX on_processed ON "regress ""steps"""."My ""Jobs" (processed, updated_at);
 ALTER TABLE "regress ""steps"""."My ""Jobs" ALTER "pro-gress" SET COMPRESSION pglz;
 ALTER TABLE "regress ""steps"""."My ""Jobs" ALTER "pro-gress" SET DEFAULT '{}';
-GRANT EXECUTE ON FUNCTION "regress ""home""".tasker_checkpoint_yield(uuid, jsonb, bigint, jsonb, uuid), "regress ""home""".tasker_checkpoint_claim(text, interval, integer, uuid) TO "regress ""Worker""";
+GRANT EXECUTE ON FUNCTION "regress ""home""".tasker_checkpoint_yield(uuid, jsonb, bigint, jsonb, uuid), "regress ""home""".tasker_checkpoint_claim(text, interval, integer, uuid, text[]) TO "regress ""Worker""";
 GRANT UPDATE, DELETE ON "regress ""steps"""."My ""Jobs" TO "regress ""Worker""";
 GRANT UPDATE ("The ""key""") ON "regress ""steps"""."My ""Jobs" TO "regress ""Worker""";
 GRANT SELECT ON "regress ""home""".tasker_checkpoint_events TO "regress ""Worker""";

@@ -52,7 +52,9 @@ CREATE INDEX other_part ON tasker_checkpoint_events (available_at) WHERE parked;
 CREATE INDEX expression ON tasker_checkpoint_events ((step_uuid::text), lower(worker));
 CREATE INDEX hashed ON tasker_checkpoint_events USING hash (event_id);
 CREATE INDEX brin ON tasker_checkpoint_events USING brin (available_at);
-CREATE INDEX backwards ON tasker_checkpoint_events (available_at DESC) WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked;
+CREATE INDEX backwards ON tasker_checkpoint_events (queue, priority DESC, available_at DESC) WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked;
+CREATE INDEX upwards ON tasker_checkpoint_events (queue, priority, available_at) WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked;
+CREATE INDEX collated ON tasker_checkpoint_events (queue COLLATE "POSIX", priority DESC, available_at) WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked;
 CALL live();
 
 -- without ours, these do
@@ -60,7 +62,7 @@ ALTER TABLE tasker_checkpoint_events DROP CONSTRAINT tasker_checkpoint_events_pk
 DROP INDEX tasker_checkpoint_events_event_id;
 DROP INDEX tasker_checkpoint_events_claimable;
 CALL live(); -- fail
-CREATE INDEX wider ON tasker_checkpoint_events (available_at, deliveries) WHERE event_id IS NOT NULL;
+CREATE INDEX wider ON tasker_checkpoint_events (queue, priority DESC, available_at, deliveries) WHERE event_id IS NOT NULL;
 CALL live();
 -- they are renamed, and built again
 ALTER INDEX a_key RENAME TO "a key";
@@ -74,7 +76,7 @@ CALL live();
 -- also in another collation
 ALTER TABLE tasker_checkpoint_events ALTER directive TYPE text COLLATE "C";
 DROP INDEX tasker_checkpoint_events_claimable;
-CREATE INDEX tasker_checkpoint_events_claimable ON tasker_checkpoint_events (available_at) WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked;
+CREATE INDEX tasker_checkpoint_events_claimable ON tasker_checkpoint_events (queue, priority DESC, available_at) WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked;
 CALL live();
 -- another's name does not help
 ALTER INDEX other_part RENAME TO tasker_checkpoint_events_event_id;
@@ -105,7 +107,7 @@ SELECT event_id AS e FROM tasker_checkpoint_claim('one', step_uuid => :'s1') \gs
 SELECT sequence FROM tasker_checkpoint_yield(:'s1', '3', 3, NULL, :'e');
 SELECT right(step_uuid::text, 1) AS step, sequence FROM tasker_checkpoint_dispatched();
 SELECT tasker_checkpoint_purge_events(dry_run => true);
-CREATE INDEX CONCURRENTLY ON public.tasker_checkpoint_events (available_at) WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked;
+CREATE INDEX CONCURRENTLY ON public.tasker_checkpoint_events (queue, priority DESC, available_at) WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked;
 SELECT tasker_checkpoint_complete(event_id) FROM tasker_checkpoint_claim('one');
 
 -- a unique index over something else is its owner's to answer for

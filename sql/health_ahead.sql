@@ -27,7 +27,7 @@ SELECT ahead(7, '1 year');
 SELECT tasker_checkpoint_pause(step(7));
 SELECT step, finding, severity, threshold, unit FROM health;
 SELECT right(step_uuid::text, 1) AS step, detail FROM tasker_checkpoint_health ORDER BY 1;
--- a dispatch gives an id, and nobody can claim it
+-- a dispatch of one that nobody has claimed brings it back, as it moves any that is delayed
 SELECT tasker_checkpoint_dispatch(step(1)) IS NOT NULL AS dispatched;
 SELECT count(*) FROM tasker_checkpoint_claim('three', max_steps => 9);
 -- the statement frees it

@@ -5,7 +5,7 @@
 -- all about steps and events, but for the end of a lease
 CREATE FUNCTION everything() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$
 	SELECT md5(concat((SELECT string_agg(s::text, '|' ORDER BY s) FROM steps s),
-		(SELECT string_agg((to_jsonb(e) - 'lease_until')::text, '|' ORDER BY step_uuid) FROM tasker_checkpoint_events e)))
+		(SELECT string_agg((to_jsonb(e) - 'lease_until' - 'available_at')::text, '|' ORDER BY step_uuid) FROM tasker_checkpoint_events e)))
 $$;
 SET ROLE regress_tckpt_worker;
 

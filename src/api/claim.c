@@ -11,15 +11,20 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "api/interval.h"
+#include "api/offer.h"
 #include "api/read.h"
 #include "counters.h"
+#include "dispatch/claimable.h"
 #include "dispatch/protocol.h"
 #include "dispatch/transaction.h"
 #include "document/readable.h"
@@ -29,13 +34,16 @@
 
 #define MAX_WORKER_LENGTH	TCKPT_MAX_WORKER_LENGTH
 #define MAX_STEPS			1000
-#define MAX_DELAY			USECS_PER_DAY
 
-/* Events of gone and processed steps that one claim removes */
+/*
+ * Events of gone and processed steps that one claim removes, and events that it
+ * looks at and can't deliver
+ */
 #define MAX_REMOVED			100
+#define MAX_PASSED			500
 
 /* tasker_checkpoint_delivery */
-#define DELIVERY_COLUMNS	8
+#define DELIVERY_COLUMNS	9
 
 /* One call of claim */
 typedef struct Claim
@@ -47,32 +55,17 @@ typedef struct Claim
 	char	   *worker;
 	int64		lease;
 	int			wanted;
+	char	  **queues;			/* NULL: all */
+	int			nqueues;
 	int			delivered;
 	int			removed;
+	int			passed;
 } Claim;
-
-/* An interval in microseconds; too long a one is PG_INT64_MAX. */
-static int64
-interval_usecs(const Interval *interval)
-{
-	int64		days = (int64) interval->month * DAYS_PER_MONTH + interval->day;
-
-	/* so no product can overflow */
-	if (days > 1000000)
-		return PG_INT64_MAX;
-	if (days < -1000000)
-		return PG_INT64_MIN;
-	if (interval->time > PG_INT64_MAX / 2)
-		return PG_INT64_MAX;
-	if (interval->time < PG_INT64_MIN / 2)
-		return PG_INT64_MIN;
-	return days * USECS_PER_DAY + interval->time;
-}
 
 static int64
 require_lease(const Interval *lease)
 {
-	int64		usecs = interval_usecs(lease);
+	int64		usecs = tckpt_interval_usecs(lease);
 
 	if (usecs <= 0 || usecs > tckpt_max_lease * USECS_PER_SEC)
 		ereport(ERROR,
@@ -81,6 +74,45 @@ require_lease(const Interval *lease)
 				 errdetail("It must be positive and at most tasker_checkpoint.max_lease, which is %d s.",
 						   tckpt_max_lease)));
 	return usecs;
+}
+
+static bool
+is_among(char *const *names, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* The names of the queues, each once; raises 22023. */
+static void
+read_queues(ArrayType *array, Claim *claim)
+{
+	Datum	   *names;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &n);
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("queues must not be empty"),
+				 errhint("Leave it NULL to claim from all queues.")));
+	claim->queues = palloc(n * sizeof(char *));
+	for (int i = 0; i < n; i++)
+	{
+		char	   *name;
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("queues must not have a null element"),
+					 errdetail("Element %d is null.", i + 1)));
+		name = tckpt_require_queue(DatumGetTextPP(names[i]));
+		if (!is_among(claim->queues, claim->nqueues, name))
+			claim->queues[claim->nqueues++] = name;
+	}
 }
 
 static void
@@ -106,6 +138,9 @@ check_claim_arguments(FunctionCallInfo fcinfo, Claim *claim)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_steps must be from 1 to %d", MAX_STEPS),
 				 errdetail("It is %d.", claim->wanted)));
+
+	if (!PG_ARGISNULL(4))
+		read_queues(PG_GETARG_ARRAYTYPE_P(4), claim);
 
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,
@@ -140,6 +175,7 @@ deliver(Claim *claim, TckptEvent *event, const TckptStep *row)
 	values[1] = UUIDPGetDatum(&event->step);
 	values[6] = Int64GetDatum(event->sequence);
 	values[7] = Int32GetDatum(event->deliveries);
+	values[8] = CStringGetTextDatum(event->queue);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	claim->delivered++;
 }
@@ -180,6 +216,13 @@ is_claimable(const TckptEvent *event, TimestampTz now)
 		!tckpt_event_is_leased(event, now);
 }
 
+static bool
+is_asked_for(const Claim *claim, const TckptEvent *event)
+{
+	return claim->nqueues == 0 ||
+		is_among(claim->queues, claim->nqueues, event->queue);
+}
+
 /*
  * Whether to lock an event.  Its step is looked at before: under row security,
  * lest a worker block the others' steps, which it passes over; and when enough
@@ -197,12 +240,13 @@ is_worth_locking(Claim *claim, const TckptEvent *event)
 		(may_remove || !row.processed);
 }
 
-/* Claims what waits longest. */
+/* Claims what comes first. */
 static void
-claim_oldest(Claim *claim)
+claim_first(Claim *claim)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TckptEventScan *scan = tckpt_event_scan_claimable(claim->function, now);
+	TckptClaimable *walk = tckpt_claimable_begin(claim->function, now,
+												 claim->queues, claim->nqueues);
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context;
 	TckptEvent	event;
@@ -211,20 +255,43 @@ claim_oldest(Claim *claim)
 	context = AllocSetContextCreate(caller, "tasker_checkpoint claim",
 									ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
-	while (claim->delivered < claim->wanted &&
-		   tckpt_event_scan_next(scan, &event))
+	while (claim->delivered < claim->wanted && claim->passed < MAX_PASSED &&
+		   tckpt_claimable_next(walk, &event))
 	{
+		int			delivered = claim->delivered;
+
 		CHECK_FOR_INTERRUPTS();
 		if (is_claimable(&event, now) &&
 			is_worth_locking(claim, &event) &&
-			tckpt_event_scan_lock(scan, &event) &&
+			tckpt_claimable_lock(walk, &event) &&
 			is_claimable(&event, now))
 			try_deliver(claim, &event);
+		if (claim->delivered == delivered)
+			claim->passed++;
 		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
-	tckpt_event_scan_end(scan);
+	tckpt_claimable_end(walk);
+}
+
+/* Claims the one that is asked for, if it is in one of the queues. */
+static void
+claim_step(Claim *claim, const pg_uuid_t *step)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TckptEvent	event;
+	TckptStep	row;
+
+	if (!tckpt_steps_peek(claim->steps, step, &row))
+		tckpt_steps_raise_missing(claim->steps, step);
+
+	/* one that can't be claimed is not locked: its worker may be at work */
+	if (tckpt_event_find(claim->function, TCKPT_BY_STEP, step, TCKPT_UNLOCKED, &event) &&
+		is_claimable(&event, now) && is_asked_for(claim, &event) &&
+		tckpt_event_find(claim->function, TCKPT_BY_STEP, step, TCKPT_LOCK_NOWAIT, &event) &&
+		is_claimable(&event, now) && is_asked_for(claim, &event))
+		try_deliver(claim, &event);
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_claim);
@@ -244,23 +311,9 @@ tasker_checkpoint_claim(PG_FUNCTION_ARGS)
 	claim.row_security = tckpt_steps_has_row_security(claim.steps);
 
 	if (PG_ARGISNULL(3))
-		claim_oldest(&claim);
+		claim_first(&claim);
 	else
-	{
-		TimestampTz now = GetCurrentTimestamp();
-		TckptEvent	event;
-		TckptStep	row;
-		pg_uuid_t  *step = PG_GETARG_UUID_P(3);
-
-		if (!tckpt_steps_peek(claim.steps, step, &row))
-			tckpt_steps_raise_missing(claim.steps, step);
-		/* one that can't be claimed is not locked: its worker may be at work */
-		if (tckpt_event_find(claim.function, TCKPT_BY_STEP, step, TCKPT_UNLOCKED, &event) &&
-			is_claimable(&event, now) &&
-			tckpt_event_find(claim.function, TCKPT_BY_STEP, step, TCKPT_LOCK_NOWAIT, &event) &&
-			is_claimable(&event, now))
-			try_deliver(&claim, &event);
-	}
+		claim_step(&claim, PG_GETARG_UUID_P(3));
 	tckpt_end_write();
 	return (Datum) 0;
 }
@@ -321,19 +374,6 @@ tasker_checkpoint_complete(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(found);
 }
 
-static int64
-require_delay(const Interval *delay)
-{
-	int64		usecs = interval_usecs(delay);
-
-	if (usecs < 0 || usecs > MAX_DELAY)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("delay is out of range"),
-				 errdetail("It must be from 0 to 1 day.")));
-	return usecs;
-}
-
 /*
  * Hands a step back.  The delivery that its claim has counted is taken back if
  * the worker was interrupted, which says nothing of the step; and so it is not
@@ -373,7 +413,7 @@ tasker_checkpoint_release(PG_FUNCTION_ARGS)
 	tckpt_require_argument(fcinfo, 1, "delay");
 	tckpt_require_argument(fcinfo, 2, "interrupted");
 	released = release_claim(fcinfo->flinfo->fn_oid, PG_GETARG_UUID_P(0),
-							 require_delay(PG_GETARG_INTERVAL_P(1)),
+							 tckpt_require_delay(PG_GETARG_INTERVAL_P(1)),
 							 PG_GETARG_BOOL(2));
 	tckpt_end_write();
 	PG_RETURN_BOOL(released);

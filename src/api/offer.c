@@ -16,6 +16,8 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "api/interval.h"
+#include "api/offer.h"
 #include "api/read.h"
 #include "dispatch/protocol.h"
 #include "dispatch/transaction.h"
@@ -23,7 +25,7 @@
 #include "tasker_checkpoint.h"
 
 /* tasker_checkpoint_dispatched_step */
-#define DISPATCHED_COLUMNS 10
+#define DISPATCHED_COLUMNS 12
 
 /* Whether workers find an event when they claim, now or later. */
 static bool
@@ -48,13 +50,87 @@ needs_no_lock(const TckptEvent *event)
 		 event->parked || event->directive != TCKPT_CONTINUE);
 }
 
+/* Where a dispatch puts a step */
+typedef struct Offer
+{
+	const char *queue;			/* NULL: where it is, or the default */
+	bool		has_priority;
+	int			priority;
+	int64		delay;			/* in microseconds */
+} Offer;
+
+/* The name of a queue; raises 22023. */
+char *
+tckpt_require_queue(const text *name)
+{
+	char	   *queue = text_to_cstring(name);
+	size_t		length = strlen(queue);
+
+	if (length < 1 || length >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("queue must have 1 to %d bytes", NAMEDATALEN - 1),
+				 errdetail("It has %zu.", length)));
+	return queue;
+}
+
+static void
+read_offer(FunctionCallInfo fcinfo, Offer *offer)
+{
+	tckpt_require_argument(fcinfo, 0, "step_uuid");
+	tckpt_require_argument(fcinfo, 3, "delay");
+	if (!PG_ARGISNULL(1))
+		offer->queue = tckpt_require_queue(PG_GETARG_TEXT_PP(1));
+	offer->has_priority = !PG_ARGISNULL(2);
+	if (offer->has_priority)
+	{
+		offer->priority = PG_GETARG_INT32(2);
+		if (offer->priority < -TCKPT_MAX_PRIORITY || offer->priority > TCKPT_MAX_PRIORITY)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("priority must be from %d to %d",
+							-TCKPT_MAX_PRIORITY, TCKPT_MAX_PRIORITY),
+					 errdetail("It is %d.", offer->priority)));
+	}
+	offer->delay = tckpt_require_delay(PG_GETARG_INTERVAL_P(3));
+}
+
+/*
+ * Puts an event where the offer says; true if that is another place than it had.
+ * One that can be claimed already keeps its place in time.
+ */
+static bool
+place_event(const Offer *offer, TckptEvent *event)
+{
+	TckptEvent	before = *event;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (offer->queue != NULL)
+		strlcpy(event->queue, offer->queue, sizeof(event->queue));
+	if (offer->has_priority)
+		event->priority = offer->priority;
+	if (offer->delay > 0 || event->available_at > now)
+		event->available_at = now + offer->delay;
+	return strcmp(event->queue, before.queue) != 0 ||
+		event->priority != before.priority ||
+		event->available_at != before.available_at;
+}
+
+static void
+wake_if_available(const Offer *offer, const TckptEvent *event)
+{
+	if (offer->delay == 0)
+		tckpt_dispatch_wake(event);
+}
+
 /*
  * Offers a step to the workers; true if they can claim it, by this call or one
  * before.  Looks without a lock first, so that an orchestrator that dispatches
  * what a worker is at work on is not in its way.
  */
 static bool
-dispatch_step(Oid function, const pg_uuid_t *step, TckptEvent *event)
+dispatch_step(Oid function, const pg_uuid_t *step, const Offer *offer,
+			  TckptEvent *event)
 {
 	TckptSteps *steps = tckpt_attached_open(function, RowExclusiveLock);
 	TckptStep	row;
@@ -74,16 +150,24 @@ dispatch_step(Oid function, const pg_uuid_t *step, TckptEvent *event)
 		bool		found = tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, event);
 
 		if (event->has_event)
+		{
+			if (is_offered(event) && place_event(offer, event))
+			{
+				(void) tckpt_event_update(function, event);
+				wake_if_available(offer, event);
+			}
 			return is_offered(event);
+		}
 
 		event->step = *step;
 		event->sequence = tckpt_sequence(row.checkpoint);
 		tckpt_dispatch_offer(event, GetCurrentTimestamp());
+		(void) place_event(offer, event);
 		if (found)
 			(void) tckpt_event_update(function, event);
 		if (found || tckpt_event_insert(function, event))
 		{
-			tckpt_dispatch_wake(event);
+			wake_if_available(offer, event);
 			return is_offered(event);
 		}
 		/* an operator has paused or cancelled the step meanwhile */
@@ -95,12 +179,13 @@ PG_FUNCTION_INFO_V1(tasker_checkpoint_dispatch);
 Datum
 tasker_checkpoint_dispatch(PG_FUNCTION_ARGS)
 {
+	Offer		offer = {0};
 	TckptEvent	event;
 	bool		offered;
 
 	(void) tckpt_begin_write("tasker_checkpoint_dispatch()");
-	tckpt_require_argument(fcinfo, 0, "step_uuid");
-	offered = dispatch_step(fcinfo->flinfo->fn_oid, PG_GETARG_UUID_P(0), &event);
+	read_offer(fcinfo, &offer);
+	offered = dispatch_step(fcinfo->flinfo->fn_oid, PG_GETARG_UUID_P(0), &offer, &event);
 	tckpt_end_write();
 	if (!offered)
 		PG_RETURN_NULL();
@@ -154,7 +239,9 @@ tasker_checkpoint_dispatched(PG_FUNCTION_ARGS)
 			IntervalPGetDatum(&lease),
 			TimestampTzGetDatum(event.lease_until),
 			Int32GetDatum(event.deliveries),
-			Int64GetDatum(event.sequence)
+			Int64GetDatum(event.sequence),
+			CStringGetTextDatum(event.queue),
+			Int32GetDatum(event.priority)
 		};
 		bool		nulls[DISPATCHED_COLUMNS] = {
 			[5] = !claimed,

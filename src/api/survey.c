@@ -59,6 +59,7 @@ enum
 	COL_LEASED_AT,
 	COL_LEASE_UNTIL,
 	COL_DELIVERIES,
+	COL_QUEUE,
 	COL_GID,
 	COL_PREPARED_AT,
 	COL_SEEN_AT,
@@ -196,6 +197,7 @@ set_dispatched(SurveyRow *row, const TckptDispatched *dispatched)
 	set(row, COL_PARKED, BoolGetDatum(dispatched->parked));
 	set(row, COL_AVAILABLE_AT, TimestampTzGetDatum(dispatched->available_at));
 	set(row, COL_DELIVERIES, Int32GetDatum(dispatched->deliveries));
+	set_text(row, COL_QUEUE, dispatched->queue);
 	if (dispatched->worker != NULL)
 	{
 		Interval   *lease = palloc0(sizeof(Interval));

@@ -12,6 +12,10 @@
 #include "storage/itemptr.h"
 #include "utils/uuid.h"
 
+/* The queue of those that were dispatched into none, and bounds of a priority */
+#define TCKPT_DEFAULT_QUEUE	"default"
+#define TCKPT_MAX_PRIORITY	100
+
 /* Bytes of a worker's name */
 #define TCKPT_MAX_WORKER_LENGTH	200
 
@@ -42,6 +46,8 @@ typedef struct TckptEvent
 	bool		has_event;		/* false: it holds a directive only */
 	pg_uuid_t	event_id;
 	TckptDirective directive;
+	char		queue[NAMEDATALEN];
+	int			priority;
 	char	   *worker;			/* NULL: unclaimed */
 	TimestampTz available_at;	/* when claim looks at it next */
 	int64		lease;			/* in microseconds, as last given */

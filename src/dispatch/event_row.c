@@ -37,6 +37,8 @@ static const Oid column_types[NCOLUMNS] = {
 	[TCKPT_EVENT_STEP] = UUIDOID,
 	[TCKPT_EVENT_DIRECTIVE] = TEXTOID,
 	[TCKPT_EVENT_PARKED] = BOOLOID,
+	[TCKPT_EVENT_QUEUE] = TEXTOID,
+	[TCKPT_EVENT_PRIORITY] = INT2OID,
 	[TCKPT_EVENT_EVENT_ID] = UUIDOID,
 	[TCKPT_EVENT_CONTINUATION] = UUIDOID,
 	[TCKPT_EVENT_WORKER] = TEXTOID,
@@ -115,10 +117,15 @@ const TckptOwnIndex tckpt_event_step_key = {
 
 /* Who claims needs the oldest first, however many there are. */
 const TckptOwnIndex tckpt_event_claimable = {
-	.definition = "(available_at) WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked",
+	.definition = "(queue, priority DESC, available_at) WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked",
 	.ordered = true,
-	.nkeys = 1,
-	.keys = {TCKPT_EVENT_ATTNO(TCKPT_EVENT_AVAILABLE_AT)},
+	.nkeys = 3,
+	.keys = {
+		TCKPT_EVENT_ATTNO(TCKPT_EVENT_QUEUE),
+		TCKPT_EVENT_ATTNO(TCKPT_EVENT_PRIORITY),
+		TCKPT_EVENT_ATTNO(TCKPT_EVENT_AVAILABLE_AT)
+	},
+	.descending = {false, true, false},
 	.condition = claimable_condition,
 	.last = &(TckptOwnLookup) {0}
 };
@@ -128,6 +135,22 @@ Relation
 tckpt_event_table(Oid function, LOCKMODE lockmode)
 {
 	return tckpt_own_open(function, &events_table, lockmode);
+}
+
+/* A queue that has no name, or too long a one, which nobody could ask for. */
+static void
+read_queue(Datum value, bool isnull, char *queue)
+{
+	text	   *name = isnull ? NULL : DatumGetTextPP(value);
+	size_t		length = name == NULL ? 0 : VARSIZE_ANY_EXHDR(name);
+
+	if (length == 0 || length >= NAMEDATALEN)
+		strlcpy(queue, TCKPT_DEFAULT_QUEUE, NAMEDATALEN);
+	else
+	{
+		memcpy(queue, VARDATA_ANY(name), length);
+		queue[length] = '\0';
+	}
 }
 
 /* A step whose directive is unknown is held back, until it is resumed. */
@@ -243,6 +266,9 @@ tckpt_event_read(Relation rel, HeapTuple tuple, TckptEvent *event)
 
 	event->step = *DatumGetUUIDP(values[TCKPT_EVENT_STEP]);
 	event->directive = read_directive(values[TCKPT_EVENT_DIRECTIVE], nulls[TCKPT_EVENT_DIRECTIVE]);
+	read_queue(values[TCKPT_EVENT_QUEUE], nulls[TCKPT_EVENT_QUEUE], event->queue);
+	if (!nulls[TCKPT_EVENT_PRIORITY])
+		event->priority = DatumGetInt16(values[TCKPT_EVENT_PRIORITY]);
 	event->parked = nulls[TCKPT_EVENT_PARKED] || DatumGetBool(values[TCKPT_EVENT_PARKED]);
 	event->has_event = !nulls[TCKPT_EVENT_EVENT_ID];
 	if (event->has_event)
@@ -300,6 +326,9 @@ tckpt_event_row(Relation rel, const TckptEvent *event)
 	values[TCKPT_EVENT_STEP] = UUIDPGetDatum(&event->step);
 	values[TCKPT_EVENT_DIRECTIVE] = CStringGetTextDatum(tckpt_directive_name(event->directive));
 	values[TCKPT_EVENT_PARKED] = BoolGetDatum(event->parked);
+	values[TCKPT_EVENT_QUEUE] = CStringGetTextDatum(event->queue[0] != '\0' ?
+													event->queue : TCKPT_DEFAULT_QUEUE);
+	values[TCKPT_EVENT_PRIORITY] = Int16GetDatum(event->priority);
 	values[TCKPT_EVENT_EVENT_ID] = UUIDPGetDatum(&event->event_id);
 	nulls[TCKPT_EVENT_EVENT_ID] = !event->has_event;
 	if (event->worker != NULL)

@@ -295,51 +295,6 @@ tckpt_event_delete_all(Oid function)
 	return count;
 }
 
-/* A walk over the rows that a snapshot has; over the table as it lies if "by" is NULL. */
-static TckptEventScan *
-begin_scan(Relation rel, const TckptOwnIndex *by, int nkeys, ScanKey keys,
-		   Snapshot snapshot)
-{
-	TckptEventScan *scan = palloc0(sizeof(TckptEventScan));
-	Oid			index = InvalidOid;
-
-	scan->context = CurrentMemoryContext;
-	scan->rel = rel;
-	if (by != NULL)
-		index = by->ordered ? tckpt_own_index(scan->rel, by) :
-			tckpt_own_find_index(scan->rel, by);
-	scan->snapshot = RegisterSnapshot(snapshot);
-	if (OidIsValid(index))
-	{
-		scan->index = index_open(index, AccessShareLock);
-		scan->scan = systable_beginscan_ordered(scan->rel, scan->index,
-												scan->snapshot, nkeys, keys);
-	}
-	else
-		scan->scan = systable_beginscan(scan->rel, InvalidOid, false,
-										scan->snapshot, nkeys, keys);
-	return scan;
-}
-
-/*
- * Begins a walk over events that are available by "now", the oldest first; and
- * over the others where the time can be missing.  Raises 55000 if there is no
- * index for it.
- */
-TckptEventScan *
-tckpt_event_scan_claimable(Oid function, TimestampTz now)
-{
-	Relation	rel = tckpt_event_table(function, RowExclusiveLock);
-	TupleDesc	tupdesc = RelationGetDescr(rel);
-	bool		whole = TupleDescAttr(tupdesc, TCKPT_EVENT_AVAILABLE_AT)->attnotnull;
-	ScanKeyData key;
-
-	ScanKeyInit(&key, TCKPT_EVENT_ATTNO(TCKPT_EVENT_AVAILABLE_AT), BTLessEqualStrategyNumber,
-				F_TIMESTAMPTZ_LE, TimestampTzGetDatum(now));
-	return begin_scan(rel, &tckpt_event_claimable, whole ? 1 : 0, &key,
-					  GetLatestSnapshot());
-}
-
 /*
  * Begins a walk over all rows, or over that of one step: those that the
  * statement sees, or, for an update of them, the newest.
@@ -347,16 +302,30 @@ tckpt_event_scan_claimable(Oid function, TimestampTz now)
 TckptEventScan *
 tckpt_event_scan_steps(Oid function, const pg_uuid_t *step, bool for_update)
 {
-	Relation	rel = tckpt_event_table(function,
-								  for_update ? RowExclusiveLock : AccessShareLock);
+	TckptEventScan *scan = palloc0(sizeof(TckptEventScan));
+	int			nkeys = step != NULL ? 1 : 0;
 	ScanKeyData key;
+	Oid			index;
 
+	scan->context = CurrentMemoryContext;
+	scan->rel = tckpt_event_table(function,
+								  for_update ? RowExclusiveLock : AccessShareLock);
+	index = step == NULL ? InvalidOid :
+		tckpt_own_find_index(scan->rel, &tckpt_event_lookups[TCKPT_BY_STEP]);
+	scan->snapshot = RegisterSnapshot(for_update ? GetLatestSnapshot() : GetActiveSnapshot());
 	if (step != NULL)
 		ScanKeyInit(&key, TCKPT_EVENT_ATTNO(TCKPT_EVENT_STEP), BTEqualStrategyNumber, F_UUID_EQ,
 					UUIDPGetDatum(step));
-	return begin_scan(rel, step != NULL ? &tckpt_event_lookups[TCKPT_BY_STEP] : NULL,
-					  step != NULL ? 1 : 0, &key,
-					  for_update ? GetLatestSnapshot() : GetActiveSnapshot());
+	if (OidIsValid(index))
+	{
+		scan->index = index_open(index, AccessShareLock);
+		scan->scan = systable_beginscan_ordered(scan->rel, scan->index,
+												scan->snapshot, nkeys, &key);
+	}
+	else
+		scan->scan = systable_beginscan(scan->rel, InvalidOid, false,
+										scan->snapshot, nkeys, &key);
+	return scan;
 }
 
 /* The next one, as it was when the walk began; false at the end. */
@@ -380,11 +349,21 @@ tckpt_event_scan_next(TckptEventScan *scan, TckptEvent *event)
 	}
 }
 
-/* Locks the newest version of it; false if it is gone or others have it. */
+/*
+ * Locks the newest version of a row that was read, and reads that; false if it is
+ * gone or others have it.
+ */
+bool
+tckpt_event_try_lock(Relation rel, TckptEvent *event)
+{
+	return lock_row(rel, LockWaitSkip, event) == ROW_LOCKED;
+}
+
+/* The same of one that a walk has met. */
 bool
 tckpt_event_scan_lock(TckptEventScan *scan, TckptEvent *event)
 {
-	return lock_row(scan->rel, LockWaitSkip, event) == ROW_LOCKED;
+	return tckpt_event_try_lock(scan->rel, event);
 }
 
 void

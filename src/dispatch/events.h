@@ -29,8 +29,8 @@ extern bool tckpt_event_update(Oid function, TckptEvent *event);
 extern void tckpt_event_delete(Oid function, const TckptEvent *event);
 extern int64 tckpt_event_delete_all(Oid function);
 
-extern TckptEventScan *tckpt_event_scan_claimable(Oid function,
-												  TimestampTz now);
+extern bool tckpt_event_try_lock(Relation rel, TckptEvent *event);
+
 extern TckptEventScan *tckpt_event_scan_steps(Oid function,
 											   const pg_uuid_t *step,
 											   bool for_update);

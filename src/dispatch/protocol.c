@@ -63,19 +63,27 @@ require_unclaimed(const TckptRequest *request, const TckptDispatch *dispatch)
 				 errhint("Pass the event_id that tasker_checkpoint_claim() returned.")));
 }
 
-/* Reads the step's row; see above for when it is locked. */
+/*
+ * Reads the step's row; see above for when it is locked.  It is looked for by the
+ * event, of which there are few versions, before the step, of which an old
+ * snapshot keeps every version there was.
+ */
 static void
 read_event(const TckptRequest *request, TckptDispatch *dispatch)
 {
 	bool		changes = request->kind == TCKPT_YIELD || request->event_id != NULL;
-	bool		raises = !request->quiet;
+	TckptLocking locking = changes && !request->quiet ? TCKPT_UNLOCKED : TCKPT_LOCK;
 	MemoryContext oldcontext;
 
 	/* the guard's own context ends with its row */
 	oldcontext = MemoryContextSwitchTo(dispatch->context);
-	dispatch->has_row = tckpt_event_find(request->function, TCKPT_BY_STEP, &request->step,
-										 changes && raises ? TCKPT_UNLOCKED : TCKPT_LOCK,
-										 &dispatch->event);
+	dispatch->has_row = request->event_id != NULL &&
+		tckpt_event_find(request->function, TCKPT_BY_EVENT, request->event_id, locking,
+						 &dispatch->event) &&
+		tckpt_same_uuid(&dispatch->event.step, &request->step);
+	if (!dispatch->has_row)
+		dispatch->has_row = tckpt_event_find(request->function, TCKPT_BY_STEP,
+											 &request->step, locking, &dispatch->event);
 	MemoryContextSwitchTo(oldcontext);
 }
 
@@ -216,6 +224,8 @@ tckpt_dispatch_forget(Oid function, const TckptEvent *event)
 		return;
 	}
 	rest.step = event->step;
+	strlcpy(rest.queue, event->queue, sizeof(rest.queue));
+	rest.priority = event->priority;
 	rest.directive = event->directive;
 	rest.available_at = event->available_at;
 	rest.sequence = event->sequence;
@@ -227,16 +237,25 @@ void
 tckpt_dispatch_wake(const TckptEvent *event)
 {
 	if (event->has_event && event->directive == TCKPT_CONTINUE)
-		tckpt_wakeup_at_commit(&event->step, event->sequence);
+		tckpt_wakeup_at_commit(&event->step, event->sequence,
+							   event->queue[0] != '\0' ? event->queue : TCKPT_DEFAULT_QUEUE);
 }
 
-/* Extends the lease to a whole one from now on; it never gets shorter. */
+/*
+ * Extends the lease to a whole one from now on; it never gets shorter.  The event's
+ * place among those that can be claimed, which an index has, is moved only now and
+ * then: no claim meets it before its time, and most heartbeats are HOT.
+ */
 void
 tckpt_dispatch_extend(TckptEvent *event)
 {
-	if (event->worker != NULL)
-		event->lease_until = Max(event->lease_until,
-								 GetCurrentTimestamp() + event->lease);
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (event->worker == NULL)
+		return;
+	event->lease_until = Max(event->lease_until, now + event->lease);
+	if (event->available_at < now + event->lease / 2)
+		event->available_at = event->lease_until;
 }
 
 static void

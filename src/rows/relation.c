@@ -18,6 +18,8 @@
 #include "access/relation.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_index.h"
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -92,6 +94,13 @@ tckpt_own_open(Oid function, const TckptOwnTable *table, LOCKMODE lockmode)
 	return rel;
 }
 
+/* What an index says of a key whose order is given as ASC or DESC, and no more. */
+static int
+usual_option(bool descending)
+{
+	return descending ? INDOPTION_DESC | INDOPTION_NULLS_FIRST : 0;
+}
+
 /* Whether an index begins with the wanted keys, in their types' usual order. */
 static bool
 has_keys(Relation rel, Relation index, const TckptOwnIndex *wanted)
@@ -105,10 +114,10 @@ has_keys(Relation rel, Relation index, const TckptOwnIndex *wanted)
 		Form_pg_attribute att;
 
 		if (form->indkey.values[i] != wanted->keys[i] ||
-			(wanted->ordered && index->rd_indoption[i] != 0))
+			(wanted->ordered && index->rd_indoption[i] != usual_option(wanted->descending[i])))
 			return false;
 		att = TupleDescAttr(RelationGetDescr(rel), wanted->keys[i] - 1);
-		if (index->rd_indcollation[i] != att->attcollation ||
+		if (index->rd_indcollation[i] != (OidIsValid(att->attcollation) ? C_COLLATION_OID : InvalidOid) ||
 			index->rd_opfamily[i] != lookup_type_cache(att->atttypid,
 													   TYPECACHE_BTREE_OPFAMILY)->btree_opf)
 			return false;

@@ -40,6 +40,7 @@ typedef struct TckptOwnIndex
 	bool		ordered;		/* rows are wanted in its order */
 	int			nkeys;
 	AttrNumber	keys[TCKPT_OWN_MAX_KEYS];
+	bool		descending[TCKPT_OWN_MAX_KEYS];
 	List	   *(*condition) (Relation rel);	/* what holds of all rows that are
 												 * looked for; NULL: nothing is
 												 * known */

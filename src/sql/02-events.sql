@@ -10,6 +10,8 @@ CREATE TABLE tasker_checkpoint_events (
     step_uuid uuid PRIMARY KEY,
     directive text NOT NULL CHECK (directive IN ('continue', 'pause', 'cancel')),
     parked boolean NOT NULL,
+    queue text COLLATE "C" NOT NULL DEFAULT 'default' CHECK (pg_catalog.octet_length(queue) BETWEEN 1 AND 63),
+    priority smallint NOT NULL DEFAULT 0 CHECK (priority BETWEEN -100 AND 100),
     event_id uuid,
     continuation_id uuid,
     yield_event_id uuid,
@@ -38,10 +40,10 @@ USING heap
 -- small, so a tenth of it is soon dead
 WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 
--- a claimed event's place is the end of its first lease, so that heartbeats
--- change no indexed column
+-- a claimed event's place is the end of its lease when it was last moved, which
+-- heartbeats do at half of the lease
 CREATE INDEX tasker_checkpoint_events_claimable
-    ON tasker_checkpoint_events (available_at)
+    ON tasker_checkpoint_events (queue, priority DESC, available_at)
     WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked;
 CREATE UNIQUE INDEX tasker_checkpoint_events_event_id
     ON tasker_checkpoint_events (event_id);
@@ -53,9 +55,11 @@ COMMENT ON COLUMN tasker_checkpoint_events.event_id IS
 'the step''s current event, which fences writes; NULL if the row holds a directive only';
 COMMENT ON COLUMN tasker_checkpoint_events.directive IS
 'what the next receipt tells the worker: continue, pause or cancel';
+COMMENT ON COLUMN tasker_checkpoint_events.queue IS 'name of the queue from which it is claimed';
+COMMENT ON COLUMN tasker_checkpoint_events.priority IS 'from -100 to 100; within a queue what has more is claimed first';
 COMMENT ON COLUMN tasker_checkpoint_events.worker IS 'who has claimed the event; NULL if nobody has';
 COMMENT ON COLUMN tasker_checkpoint_events.available_at IS
-'when the event can be claimed; of a claimed one, when its first lease ends; of a paused or cancelled step, since when it cannot be';
+'when the event can be claimed; of a claimed one, when its lease ends, or earlier by at most half of it; of a paused or cancelled step, since when it cannot be';
 COMMENT ON COLUMN tasker_checkpoint_events.lease IS 'lease last given, by which a save extends it';
 COMMENT ON COLUMN tasker_checkpoint_events.lease_until IS 'when the claim runs out';
 COMMENT ON COLUMN tasker_checkpoint_events.deliveries IS 'claims since the last yield or save that got the step on';

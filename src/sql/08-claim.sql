@@ -10,7 +10,8 @@ CREATE TYPE tasker_checkpoint_delivery AS (
     items_processed bigint,
     accumulated_results jsonb,
     sequence bigint,
-    deliveries integer
+    deliveries integer,
+    queue text
 );
 COMMENT ON TYPE tasker_checkpoint_delivery IS
 'a step that a worker has claimed, and where to resume it';
@@ -30,19 +31,22 @@ COMMENT ON COLUMN tasker_checkpoint_delivery.sequence IS
 'number of the checkpoint; 0 without one';
 COMMENT ON COLUMN tasker_checkpoint_delivery.deliveries IS
 'claims since the last yield or save that got the step on, this one included; more than 1 means that a worker failed';
+COMMENT ON COLUMN tasker_checkpoint_delivery.queue IS
+'queue that it was claimed from';
 
 CREATE FUNCTION tasker_checkpoint_claim(
     worker text,
     lease interval DEFAULT '1 minute',
     max_steps integer DEFAULT 1,
-    step_uuid uuid DEFAULT NULL
+    step_uuid uuid DEFAULT NULL,
+    queues text[] DEFAULT NULL
 )
 RETURNS SETOF tasker_checkpoint_delivery
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 ROWS 1
 AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid) IS
-'takes up to max_steps (1 to 1000) dispatched steps, or the given one, for a worker until the lease ends, which is at most tasker_checkpoint.max_lease; those that wait longest first; returns each with where to resume; to be committed before the work; raises 22004, 22023, 25000, 25006, 55000, P0002';
+COMMENT ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid, text[]) IS
+'takes up to max_steps (1 to 1000) dispatched steps, or the given one, for a worker until the lease ends, which is at most tasker_checkpoint.max_lease; of these queues, or of all; those of higher priority first, and of these those that wait longest; returns each with where to resume; to be committed before the work; raises 22004, 22023, 25000, 25006, 55000, P0002';
 
 CREATE FUNCTION tasker_checkpoint_heartbeat(event_id uuid, lease interval DEFAULT NULL)
 RETURNS boolean

@@ -41,6 +41,7 @@ RETURNS TABLE (
     leased_at timestamptz,
     lease_until timestamptz,
     deliveries integer,
+    queue text,
     -- health: the prepared transaction that has the step, or its dispatch
     gid text,
     prepared_at timestamptz,
@@ -95,7 +96,8 @@ RETURNS TABLE (
     state text,
     worker text,
     lease_until timestamptz,
-    deliveries integer
+    deliveries integer,
+    queue text
 )
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -109,7 +111,7 @@ BEGIN ATOMIC
                 -- a hundred years
                 WHEN p.rest < 3155760000::double precision
                 THEN pg_catalog.make_interval(secs => pg_catalog.ceil(p.rest)) END,
-           p.checkpointed_at, coalesce(p.sequence, 0), p.state, p.worker, p.lease_until, p.deliveries
+           p.checkpointed_at, coalesce(p.sequence, 0), p.state, p.worker, p.lease_until, p.deliveries, p.queue
     FROM (
         SELECT s.*, coalesce(s.items_processed, 0) AS items,
                (s.total - coalesce(s.items_processed, 0))::double precision / s.rate AS rest,
@@ -165,3 +167,5 @@ COMMENT ON COLUMN tasker_checkpoint_progress.lease_until IS
 'when the claim runs out; NULL if nobody has it';
 COMMENT ON COLUMN tasker_checkpoint_progress.deliveries IS
 'claims since the last yield or save that got the step on; NULL if the step is not dispatched';
+COMMENT ON COLUMN tasker_checkpoint_progress.queue IS
+'queue from which it is claimed; NULL if the step is not dispatched';

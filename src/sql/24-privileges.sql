@@ -68,7 +68,7 @@ GRANT EXECUTE ON FUNCTION
     tasker_checkpoint_progress(uuid),
     tasker_checkpoint_health(interval, integer, interval, interval, interval, integer, integer)
 TO PUBLIC;
-GRANT SELECT ON tasker_checkpoint_progress, tasker_checkpoint_health TO PUBLIC;
+GRANT SELECT ON tasker_checkpoint_progress, tasker_checkpoint_health, tasker_checkpoint_queues TO PUBLIC;
 
 -- They call these as whoever calls them.
 GRANT EXECUTE ON FUNCTION

@@ -317,6 +317,7 @@ read_dispatched(Walk *walk)
 		dispatched->lease = event.lease;
 		dispatched->lease_until = event.lease_until;
 		dispatched->deliveries = event.deliveries;
+		strlcpy(dispatched->queue, event.queue, sizeof(dispatched->queue));
 		MemoryContextReset(walk->row_context);
 	}
 	tckpt_event_scan_end(scan);

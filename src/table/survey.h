@@ -30,6 +30,7 @@ typedef struct TckptDispatched
 	int64		lease;			/* in microseconds */
 	TimestampTz lease_until;
 	int32		deliveries;
+	char		queue[NAMEDATALEN];
 	bool		met;			/* a row of the step was found */
 	const TckptHolder *holder;	/* that has locked or made the row; or NULL */
 } TckptDispatched;

@@ -92,7 +92,7 @@ notify_entries(const TckptRingEntry *entries, size_t n)
 	{
 		for (size_t i = 0; i < n; i++)
 			tckpt_notify_now(entries[i].channel, &entries[i].step,
-							 entries[i].sequence);
+							 entries[i].sequence, entries[i].queue);
 		tckpt_stats_count(TCKPT_NOTIFICATIONS_BATCHED, n);
 	}
 	CommitTransactionCommand();

@@ -12,7 +12,9 @@
 #include "postgres.h"
 
 #include "commands/async.h"
+#include "lib/stringinfo.h"
 #include "utils/fmgroids.h"
+#include "utils/json.h"
 #include "utils/timestamp.h"
 
 #include "counters.h"
@@ -62,14 +64,19 @@ tckpt_notify_has_room(size_t n)
 }
 
 void
-tckpt_notify_now(const char *channel, const pg_uuid_t *step, int64 sequence)
+tckpt_notify_now(const char *channel, const pg_uuid_t *step, int64 sequence,
+				 const char *queue)
 {
 	char	   *name = tckpt_step_name(step);
-	char	   *payload = psprintf("{\"step_uuid\":\"%s\",\"sequence\":" INT64_FORMAT "}",
-								   name, sequence);
+	StringInfoData payload;
 
-	Async_Notify(channel, payload);
-	pfree(payload);
+	initStringInfo(&payload);
+	appendStringInfo(&payload, "{\"step_uuid\":\"%s\",\"sequence\":" INT64_FORMAT ",\"queue\":",
+					 name, sequence);
+	escape_json(&payload, queue);
+	appendStringInfoChar(&payload, '}');
+	Async_Notify(channel, payload.data);
+	pfree(payload.data);
 	pfree(name);
 	tckpt_stats_count(TCKPT_NOTIFICATIONS_SENT, 1);
 }

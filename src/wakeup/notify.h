@@ -12,6 +12,6 @@
 
 extern bool tckpt_notify_has_room(size_t n);
 extern void tckpt_notify_now(const char *channel, const pg_uuid_t *step,
-							 int64 sequence);
+							 int64 sequence, const char *queue);
 
 #endif							/* TCKPT_NOTIFY_H */

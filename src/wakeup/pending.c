@@ -57,7 +57,7 @@ send_wakeups(void)
 
 	for (size_t i = 0; i < nwakeups; i++)
 		tckpt_notify_now(tckpt_notify_channel, &wakeups[i].step,
-						 wakeups[i].sequence);
+						 wakeups[i].sequence, wakeups[i].queue);
 }
 
 static void
@@ -108,7 +108,7 @@ tckpt_wakeup_init(void)
 
 /* Notifies listeners of a step's dispatch, if the transaction commits. */
 void
-tckpt_wakeup_at_commit(const pg_uuid_t *step, int64 sequence)
+tckpt_wakeup_at_commit(const pg_uuid_t *step, int64 sequence, const char *queue)
 {
 	if (!tckpt_notify)
 		return;
@@ -127,6 +127,7 @@ tckpt_wakeup_at_commit(const pg_uuid_t *step, int64 sequence)
 
 	wakeups[nwakeups].step = *step;
 	wakeups[nwakeups].sequence = sequence;
+	strlcpy(wakeups[nwakeups].queue, queue, sizeof(wakeups[nwakeups].queue));
 	wakeups[nwakeups].subid = GetCurrentSubTransactionId();
 	nwakeups++;
 }

@@ -11,6 +11,7 @@
 #include "utils/uuid.h"
 
 extern void tckpt_wakeup_init(void);
-extern void tckpt_wakeup_at_commit(const pg_uuid_t *step, int64 sequence);
+extern void tckpt_wakeup_at_commit(const pg_uuid_t *step, int64 sequence,
+								   const char *queue);
 
 #endif							/* TCKPT_PENDING_H */

@@ -266,6 +266,7 @@ tckpt_ring_push(const TckptWakeup *wakeups, size_t n)
 
 			entry->step = wakeups[i].step;
 			entry->sequence = wakeups[i].sequence;
+			strlcpy(entry->queue, wakeups[i].queue, NAMEDATALEN);
 			strlcpy(entry->channel, tckpt_notify_channel, NAMEDATALEN);
 			slot->used++;
 		}

@@ -21,6 +21,7 @@ typedef struct TckptWakeup
 {
 	pg_uuid_t	step;
 	int64		sequence;
+	char		queue[NAMEDATALEN];
 	SubTransactionId subid;
 } TckptWakeup;
 
@@ -29,6 +30,7 @@ typedef struct TckptRingEntry
 {
 	pg_uuid_t	step;
 	int64		sequence;
+	char		queue[NAMEDATALEN];
 	char		channel[NAMEDATALEN];
 } TckptRingEntry;
 

@@ -14,7 +14,7 @@ RETURN format('SELECT tasker_checkpoint_%s(' || arguments || ')', name, id);
 CREATE FUNCTION pg_temp.data(id uuid) RETURNS jsonb LANGUAGE sql
 RETURN jsonb_build_object('step_uuid', id, 'cursor', 1, 'items_processed', 1);
 
-SELECT plan(7 + 7 + 5 + 3 + 2 + 2 + 3 + 12 + 1 + 11 + 10);
+SELECT plan(7 + 7 + 5 + 3 + 2 + 2 + 3 + 15 + 1 + 11 + 10);
 
 -- nothing attached
 SELECT throws_ok(pg_temp.call(name, arguments, '00000000-0000-0000-0000-000000000001'), '55000', 'no steps table is attached', name || ' without a steps table')
@@ -49,6 +49,7 @@ FROM of_steps WHERE name IN ('pause', 'resume', 'claim') ORDER BY name COLLATE "
 SELECT throws_ok('SELECT ' || call, '22023', NULL, call)
 FROM unnest(ARRAY['tasker_checkpoint_claim('''')', 'tasker_checkpoint_claim(repeat(''x'', 201))', 'tasker_checkpoint_claim(''one'', ''0'')',
 	'tasker_checkpoint_claim(''one'', ''1 hour 1 second'')', 'tasker_checkpoint_claim(''one'', max_steps => 0)', 'tasker_checkpoint_claim(''one'', max_steps => 1001)',
+	'tasker_checkpoint_claim(''one'', queues => ''{}'')', 'tasker_checkpoint_claim(''one'', queues => ''{NULL}'')', 'tasker_checkpoint_claim(''one'', queues => ''{""}'')',
 	'tasker_checkpoint_heartbeat(gen_random_uuid(), ''0'')', 'tasker_checkpoint_heartbeat(gen_random_uuid(), ''1 hour 1 second'')',
 	'tasker_checkpoint_release(gen_random_uuid(), ''-1 second'')', 'tasker_checkpoint_release(gen_random_uuid(), ''1 day 1 second'')',
 	'tasker_checkpoint_rewind(''00000000-0000-0000-0000-000000000001'', 1)', 'tasker_checkpoint_yield_step_event(gen_random_uuid(), ''{}'')']) call;

@@ -30,7 +30,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_check_table', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_check_trigger_order', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_check_version', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
-('tasker_checkpoint_claim', 'worker text, lease interval DEFAULT ''00:01:00''::interval, max_steps integer DEFAULT 1, step_uuid uuid DEFAULT NULL::uuid',
+('tasker_checkpoint_claim', 'worker text, lease interval DEFAULT ''00:01:00''::interval, max_steps integer DEFAULT 1, step_uuid uuid DEFAULT NULL::uuid, queues text[] DEFAULT NULL::text[]',
 	'SETOF tasker_checkpoint_delivery', 'c', 'volatile', 'u', false, '{22004,22023,25000,25006,55000,P0002}'),
 ('tasker_checkpoint_clear', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,25006,55000,P0002}'),
 ('tasker_checkpoint_complete', 'event_id uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,25006}'),
@@ -38,7 +38,8 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_cursor', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_cursor_indexes', '', 'TABLE(name text, partitioned boolean)', 'c', 'stable', 's', true, '{55000}'),
 ('tasker_checkpoint_detach', '', 'regclass', 'c', 'volatile', 'u', false, '{25006,42501,55000}'),
-('tasker_checkpoint_dispatch', 'step_uuid uuid', 'uuid', 'c', 'volatile', 'u', false, '{22004,25006,55000,P0002}'),
+('tasker_checkpoint_dispatch', 'step_uuid uuid, queue text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, delay interval DEFAULT ''00:00:00''::interval',
+	'uuid', 'c', 'volatile', 'u', false, '{22004,22023,25006,55000,P0002}'),
 ('tasker_checkpoint_dispatched', 'step_uuid uuid DEFAULT NULL::uuid', 'SETOF tasker_checkpoint_dispatched_step', 'c', 'stable', 's', true, '{55000,P0002}'),
 ('tasker_checkpoint_doctor', '', 'SETOF tasker_checkpoint_diagnosis', 'sql', 'volatile', 'u', false, '{}'),
 ('tasker_checkpoint_exists', 'step_uuid uuid', 'boolean', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
@@ -63,7 +64,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_pause', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,25006,55000,P0002}'),
 ('tasker_checkpoint_progress', 'step_uuid uuid DEFAULT NULL::uuid',
 	'TABLE(step_uuid uuid, step_name text, task_uuid uuid, task_name text, items_processed bigint, total bigint, percent numeric, rate numeric, eta interval, '
-	'checkpointed_at timestamp with time zone, sequence bigint, state text, worker text, lease_until timestamp with time zone, deliveries integer)',
+	'checkpointed_at timestamp with time zone, sequence bigint, state text, worker text, lease_until timestamp with time zone, deliveries integer, queue text)',
 	'sql', 'stable', 's', true, '{42501,55000,P0002}'),
 ('tasker_checkpoint_purge', 'older_than interval, max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false',
 	'bigint', 'c', 'volatile', 'u', false, '{22004,22023,25006,55000}'),
@@ -90,7 +91,7 @@ INSERT INTO contract VALUES
 	'total bigint, rate double precision, checkpointed_at timestamp with time zone, sequence bigint, repeated integer, cursor_size bigint, '
 	'results_size bigint, cursor_length bigint, readable boolean, has_event boolean, directive text, parked boolean, worker text, '
 	'available_at timestamp with time zone, lease interval, leased_at timestamp with time zone, lease_until timestamp with time zone, '
-	'deliveries integer, gid text, prepared_at timestamp with time zone, seen_at timestamp with time zone)',
+	'deliveries integer, queue text, gid text, prepared_at timestamp with time zone, seen_at timestamp with time zone)',
 	'c', 'stable', 's', true, '{42501,55000,P0002}'),
 ('tasker_checkpoint_table', '', 'regclass', 'c', 'stable', 's', true, '{55000}'),
 ('tasker_checkpoint_trim', 'entries integer, older_than interval DEFAULT ''00:00:00''::interval, max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false',

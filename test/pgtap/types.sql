@@ -6,10 +6,10 @@ CREATE EXTENSION tasker_checkpoint;
 CREATE TEMPORARY TABLE contract (name name, attributes text);
 INSERT INTO contract VALUES
 ('tasker_checkpoint_delivery',
-	'event_id uuid, step_uuid uuid, has_checkpoint boolean, cursor jsonb, items_processed bigint, accumulated_results jsonb, sequence bigint, deliveries integer'),
+	'event_id uuid, step_uuid uuid, has_checkpoint boolean, cursor jsonb, items_processed bigint, accumulated_results jsonb, sequence bigint, deliveries integer, queue text'),
 ('tasker_checkpoint_diagnosis', 'check text, status text, found text, statement text'),
 ('tasker_checkpoint_dispatched_step',
-	'step_uuid uuid, has_event boolean, directive text, parked boolean, available_at timestamp with time zone, worker text, lease interval, lease_until timestamp with time zone, deliveries integer, sequence bigint'),
+	'step_uuid uuid, has_event boolean, directive text, parked boolean, available_at timestamp with time zone, worker text, lease interval, lease_until timestamp with time zone, deliveries integer, sequence bigint, queue text, priority integer'),
 ('tasker_checkpoint_history_entry',
 	'generation integer, sequence bigint, cursor jsonb, items_processed bigint, checkpointed_at timestamp with time zone, accumulated_results jsonb, archived boolean, cleared_at timestamp with time zone, cleared_by text'),
 ('tasker_checkpoint_measures',
@@ -25,7 +25,9 @@ INSERT INTO views VALUES
 ('tasker_checkpoint_health',
 	'finding text, severity text, step_uuid uuid, figure numeric, threshold numeric, unit text, detail text, statement text'),
 ('tasker_checkpoint_progress',
-	'step_uuid uuid, step_name text, task_uuid uuid, task_name text, items_processed bigint, total bigint, percent numeric, rate numeric, eta interval, checkpointed_at timestamp with time zone, sequence bigint, state text, worker text, lease_until timestamp with time zone, deliveries integer');
+	'step_uuid uuid, step_name text, task_uuid uuid, task_name text, items_processed bigint, total bigint, percent numeric, rate numeric, eta interval, checkpointed_at timestamp with time zone, sequence bigint, state text, worker text, lease_until timestamp with time zone, deliveries integer, queue text'),
+('tasker_checkpoint_queues',
+	'queue text, waiting bigint, delayed bigint, claimed bigint, expired bigint, paused bigint, parked bigint, oldest_wait interval');
 
 CREATE FUNCTION pg_temp.attributes(relation name) RETURNS text LANGUAGE sql AS $$
 	SELECT string_agg(format('%s %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)

@@ -93,7 +93,7 @@ $node->safe_psql($database, q{
 # grants: too few, too many, and what is nobody's
 $node->safe_psql($database, q{
 	CREATE ROLE "The Worker";
-	GRANT EXECUTE ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid), tasker_checkpoint_save(uuid, jsonb, bigint, jsonb, uuid) TO "The Worker";
+	GRANT EXECUTE ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid, text[]), tasker_checkpoint_save(uuid, jsonb, bigint, jsonb, uuid) TO "The Worker";
 	GRANT SELECT (checkpoint), UPDATE, TRUNCATE ON tasker.workflow_steps TO "The Worker";
 	GRANT SELECT ON tasker_checkpoint_events TO PUBLIC;
 });

@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * interval.c
+ *	  Leases and delays as arguments.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/fmgrprotos.h"
+
+#include "api/interval.h"
+#include "tasker_checkpoint.h"
+
+#define MAX_DELAY	USECS_PER_DAY
+
+/* An interval in microseconds; too long a one is PG_INT64_MAX. */
+int64
+tckpt_interval_usecs(const Interval *interval)
+{
+	int64		days = (int64) interval->month * DAYS_PER_MONTH + interval->day;
+
+	/* so no product can overflow */
+	if (days > 1000000)
+		return PG_INT64_MAX;
+	if (days < -1000000)
+		return PG_INT64_MIN;
+	if (interval->time > PG_INT64_MAX / 2)
+		return PG_INT64_MAX;
+	if (interval->time < PG_INT64_MIN / 2)
+		return PG_INT64_MIN;
+	return days * USECS_PER_DAY + interval->time;
+}
+
+/* A delay in microseconds; raises 22023. */
+int64
+tckpt_require_delay(const Interval *delay)
+{
+	int64		usecs = tckpt_interval_usecs(delay);
+
+	if (usecs < 0 || usecs > MAX_DELAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("delay is out of range"),
+				 errdetail("It must be from 0 to 1 day.")));
+	return usecs;
+}

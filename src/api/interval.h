@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * interval.h
+ *	  Leases and delays as arguments.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TCKPT_INTERVAL_H
+#define TCKPT_INTERVAL_H
+
+#include "utils/timestamp.h"
+
+extern int64 tckpt_interval_usecs(const Interval *interval);
+extern int64 tckpt_require_delay(const Interval *delay);
+
+#endif							/* TCKPT_INTERVAL_H */
