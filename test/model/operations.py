@@ -261,6 +261,11 @@ def dispatch(w: World, tx: Tx, s: Any) -> Any:
             free = event.directive == "continue" and not event.parked
             if not lock and free and not (event.worker and event.alive):
                 continue
+            # one that is delayed waits no longer
+            if not held and event.delayed:
+                event = event._replace(delayed=False, available=w.tick())
+                w.put_event(tx, s, event)
+                w.wake(tx, s, event)
             return [(None if held else event.id,)]
     event = w.offer(event or Event(), sequence=sequence(row.doc))
     w.put_event(tx, s, event)
