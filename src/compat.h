@@ -9,11 +9,16 @@
 #ifndef TCKPT_COMPAT_H
 #define TCKPT_COMPAT_H
 
+#include "access/tableam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "executor/executor.h"
 #include "fmgr.h"
+#include "parser/parse_relation.h"
+#include "pgstat.h"
 #include "utils/acl.h"
+#include "utils/wait_event.h"
 
 #if PG_VERSION_NUM < 150000
 #error "tasker_checkpoint needs PostgreSQL 15 or later"
@@ -75,93 +80,127 @@ tckpt_schema_aclcheck(Oid namespace, Oid role, AclMode mode)
  * it to them
  */
 #if PG_VERSION_NUM >= 160000
-#define TckptIndexes	TU_UpdateIndexes
+typedef TU_UpdateIndexes TckptIndexes;
 #else
-#define TckptIndexes	bool
+typedef bool TckptIndexes;
 #endif
 
+static inline TM_Result
+tckpt_tuple_update(Relation rel, ItemPointer tid, TupleTableSlot *slot, CommandId cid,
+				   Snapshot snapshot, TM_FailureData *failure,
+				   LockTupleMode *lockmode, TckptIndexes *indexes)
+{
 #if PG_VERSION_NUM >= 190000
-#define tckpt_tuple_update(rel, tid, slot, cid, snapshot, failure, lockmode, indexes) \
-	table_tuple_update(rel, tid, slot, cid, 0, snapshot, InvalidSnapshot, \
-					   true, failure, lockmode, indexes)
-#define tckpt_update_indexes(target, slot, estate, indexes) \
-	ExecInsertIndexTuples(target, estate, EIIT_IS_UPDATE | \
-						  ((indexes) == TU_Summarizing ? EIIT_ONLY_SUMMARIZING : 0), \
-						  slot, NIL, NULL)
-#define tckpt_insert_indexes(target, slot, estate) \
-	ExecInsertIndexTuples(target, estate, 0, slot, NIL, NULL)
-#define tckpt_try_indexes(target, slot, estate, conflict, arbiters) \
-	ExecInsertIndexTuples(target, estate, EIIT_NO_DUPE_ERROR, slot, arbiters, conflict)
-#define tckpt_tuple_delete(rel, tid, cid, snapshot, failure) \
-	table_tuple_delete(rel, tid, cid, 0, snapshot, InvalidSnapshot, true, failure)
+	return table_tuple_update(rel, tid, slot, cid, 0, snapshot, InvalidSnapshot,
+							  true, failure, lockmode, indexes);
 #else
-#define tckpt_tuple_delete(rel, tid, cid, snapshot, failure) \
-	table_tuple_delete(rel, tid, cid, snapshot, InvalidSnapshot, true, failure, false)
-#define tckpt_tuple_update(rel, tid, slot, cid, snapshot, failure, lockmode, indexes) \
-	table_tuple_update(rel, tid, slot, cid, snapshot, InvalidSnapshot, \
-					   true, failure, lockmode, indexes)
-#if PG_VERSION_NUM >= 160000
-#define tckpt_update_indexes(target, slot, estate, indexes) \
-	ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL, \
-						  (indexes) == TU_Summarizing)
-#define tckpt_insert_indexes(target, slot, estate) \
-	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL, false)
-#define tckpt_try_indexes(target, slot, estate, conflict, arbiters) \
-	ExecInsertIndexTuples(target, slot, estate, false, true, conflict, arbiters, false)
-#else
-#define tckpt_update_indexes(target, slot, estate, indexes) \
-	ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL)
-#define tckpt_insert_indexes(target, slot, estate) \
-	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL)
-#define tckpt_try_indexes(target, slot, estate, conflict, arbiters) \
-	ExecInsertIndexTuples(target, slot, estate, false, true, conflict, arbiters)
+	return table_tuple_update(rel, tid, slot, cid, snapshot, InvalidSnapshot,
+							  true, failure, lockmode, indexes);
 #endif
-#endif
+}
 
-#if PG_VERSION_NUM >= 180000
-#define tckpt_check_indexes(target, slot, estate, conflict, none, arbiters) \
-	ExecCheckIndexConstraints(target, slot, estate, conflict, none, arbiters)
+static inline TM_Result
+tckpt_tuple_delete(Relation rel, ItemPointer tid, CommandId cid, Snapshot snapshot,
+				   TM_FailureData *failure)
+{
+#if PG_VERSION_NUM >= 190000
+	return table_tuple_delete(rel, tid, cid, 0, snapshot, InvalidSnapshot, true, failure);
 #else
-#define tckpt_check_indexes(target, slot, estate, conflict, none, arbiters) \
-	ExecCheckIndexConstraints(target, slot, estate, conflict, arbiters)
+	return table_tuple_delete(rel, tid, cid, snapshot, InvalidSnapshot, true, failure, false);
 #endif
+}
+
+static inline List *
+tckpt_update_indexes(ResultRelInfo *target, TupleTableSlot *slot, EState *estate,
+					 TckptIndexes indexes)
+{
+#if PG_VERSION_NUM >= 190000
+	return ExecInsertIndexTuples(target, estate, EIIT_IS_UPDATE |
+								 (indexes == TU_Summarizing ? EIIT_ONLY_SUMMARIZING : 0),
+								 slot, NIL, NULL);
+#elif PG_VERSION_NUM >= 160000
+	return ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL,
+								 indexes == TU_Summarizing);
+#else
+	return ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL);
+#endif
+}
+
+static inline List *
+tckpt_insert_indexes(ResultRelInfo *target, TupleTableSlot *slot, EState *estate)
+{
+#if PG_VERSION_NUM >= 190000
+	return ExecInsertIndexTuples(target, estate, 0, slot, NIL, NULL);
+#elif PG_VERSION_NUM >= 160000
+	return ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL, false);
+#else
+	return ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL);
+#endif
+}
+
+static inline List *
+tckpt_try_indexes(ResultRelInfo *target, TupleTableSlot *slot, EState *estate,
+				  bool *conflict, List *arbiters)
+{
+#if PG_VERSION_NUM >= 190000
+	return ExecInsertIndexTuples(target, estate, EIIT_NO_DUPE_ERROR, slot, arbiters, conflict);
+#elif PG_VERSION_NUM >= 160000
+	return ExecInsertIndexTuples(target, slot, estate, false, true, conflict, arbiters, false);
+#else
+	return ExecInsertIndexTuples(target, slot, estate, false, true, conflict, arbiters);
+#endif
+}
+
+static inline bool
+tckpt_check_indexes(ResultRelInfo *target, TupleTableSlot *slot, EState *estate,
+					ItemPointer conflict, ItemPointer none, List *arbiters)
+{
+#if PG_VERSION_NUM >= 180000
+	return ExecCheckIndexConstraints(target, slot, estate, conflict, none, arbiters);
+#else
+	return ExecCheckIndexConstraints(target, slot, estate, conflict, arbiters);
+#endif
+}
 
 /* A range table of one entry, of which these columns are set */
+static inline void
+tckpt_init_range_table(EState *estate, RangeTblEntry *rte, Bitmapset *columns)
+{
 #if PG_VERSION_NUM >= 160000
+	List	   *infos = NIL;
+
+	addRTEPermissionInfo(&infos, rte)->updatedCols = columns;
+#endif
 #if PG_VERSION_NUM >= 180000
-#define tckpt_init_relations(estate, rtable, infos) \
-	ExecInitRangeTable(estate, rtable, infos, bms_make_singleton(1))
+	ExecInitRangeTable(estate, list_make1(rte), infos, bms_make_singleton(1));
+#elif PG_VERSION_NUM >= 160000
+	ExecInitRangeTable(estate, list_make1(rte), infos);
 #else
-#define tckpt_init_relations(estate, rtable, infos) \
-	ExecInitRangeTable(estate, rtable, infos)
+	rte->updatedCols = columns;
+	ExecInitRangeTable(estate, list_make1(rte));
 #endif
-#define tckpt_init_range_table(estate, rte, columns) \
-	do { \
-		List	   *infos_ = NIL; \
-		addRTEPermissionInfo(&infos_, rte)->updatedCols = (columns); \
-		tckpt_init_relations(estate, list_make1(rte), infos_); \
-	} while (0)
-#else
-#define tckpt_init_range_table(estate, rte, columns) \
-	do { \
-		(rte)->updatedCols = (columns); \
-		ExecInitRangeTable(estate, list_make1(rte)); \
-	} while (0)
-#endif
+}
 
 /* A wait event of our own, where the server has such */
+static inline uint32
+tckpt_wait_event(const char *name)
+{
 #if PG_VERSION_NUM >= 170000
-#include "utils/wait_event.h"
-#define tckpt_wait_event(name)	WaitEventExtensionNew(name)
+	return WaitEventExtensionNew(name);
 #else
-#define tckpt_wait_event(name)	PG_WAIT_EXTENSION
+	return PG_WAIT_EXTENSION;
 #endif
+}
 
 /* HOT updates in what a backend counts of a table */
+static inline PgStat_Counter
+tckpt_tabstat_hot_updates(const PgStat_TableStatus *entry)
+{
 #if PG_VERSION_NUM >= 160000
-#define tckpt_tabstat_hot_updates(entry)	((entry)->counts.tuples_hot_updated)
+	return entry->counts.tuples_hot_updated;
 #else
-#define tckpt_tabstat_hot_updates(entry)	((entry)->t_counts.t_tuples_hot_updated)
+	return entry->t_counts.t_tuples_hot_updated;
 #endif
+}
 
 #endif							/* TCKPT_COMPAT_H */

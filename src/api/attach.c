@@ -52,6 +52,15 @@ enum
 
 #define CHECKPOINT_COMMENT	"progress of a batch worker: cursor, items_processed, accumulated_results and history, kept by tasker_checkpoint"
 
+/* What is attached, by the names that it had when it was looked up */
+typedef struct Attached
+{
+	TckptRegistration registration;
+	char	   *table;			/* as SQL wants it */
+	NameData	key;			/* these as they are */
+	NameData	checkpoint;
+} Attached;
+
 /*
  * Lets one attach after the other, until its transaction ends: two that overlap
  * would not see each other's trigger.  Who may not alter the guard can't keep
@@ -85,17 +94,14 @@ make_guard(Oid function, Oid guard, Oid relid, Name key)
 
 /* Makes the indexes of Tasker's migration, unless they are there.  Raises 42P07. */
 static void
-make_indexes(Oid function, const TckptTrigger *trigger)
+make_indexes(Oid function, const Attached *attached)
 {
 	static const Oid types[] = {REGCLASSOID, NAMEOID, NAMEOID};
-	NameData	key;
-	NameData	checkpoint;
 	Datum		args[] = {
-		ObjectIdGetDatum(trigger->relid), NameGetDatum(&key), NameGetDatum(&checkpoint)
+		ObjectIdGetDatum(attached->registration.trigger.relid),
+		NameGetDatum(&attached->key), NameGetDatum(&attached->checkpoint)
 	};
 
-	namestrcpy(&key, get_attname(trigger->relid, trigger->key, false));
-	namestrcpy(&checkpoint, get_attname(trigger->relid, trigger->checkpoint, false));
 	tckpt_call(tckpt_own_function(function, "tasker_checkpoint_attach_indexes",
 								  lengthof(types), types),
 			   lengthof(args), args);
@@ -103,15 +109,15 @@ make_indexes(Oid function, const TckptTrigger *trigger)
 
 /* Says what the column is for, unless somebody has. */
 static void
-comment_column(const TckptTrigger *trigger)
+comment_column(const Attached *attached)
 {
+	const TckptTrigger *trigger = &attached->registration.trigger;
 	char	   *sql;
 
 	if (GetComment(trigger->relid, RelationRelationId, trigger->checkpoint) != NULL)
 		return;
-	sql = psprintf("COMMENT ON COLUMN %s.%s IS '%s'", tckpt_table_name(trigger->relid),
-				   quote_identifier(get_attname(trigger->relid, trigger->checkpoint, false)),
-				   CHECKPOINT_COMMENT);
+	sql = psprintf("COMMENT ON COLUMN %s.%s IS '%s'", attached->table,
+				   quote_identifier(NameStr(attached->checkpoint)), CHECKPOINT_COMMENT);
 	SPI_connect();
 	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "SPI_execute failed: %s", sql);
@@ -119,21 +125,20 @@ comment_column(const TckptTrigger *trigger)
 }
 
 static void
-warn_of_disabled(const TckptRegistration *registration)
+warn_of_disabled(const Attached *attached)
 {
-	const char *table = tckpt_table_name(registration->trigger.relid);
+	char		enabled = attached->registration.enabled;
 
-	if (registration->enabled == TRIGGER_FIRES_ON_ORIGIN ||
-		registration->enabled == TRIGGER_FIRES_ALWAYS)
+	if (enabled == TRIGGER_FIRES_ON_ORIGIN || enabled == TRIGGER_FIRES_ALWAYS)
 		return;
 	ereport(WARNING,
 			(errcode(ERRCODE_WARNING),
-			 errmsg("guard trigger of table %s does not run", table),
-			 registration->enabled == TRIGGER_DISABLED ?
+			 errmsg("guard trigger of table %s does not run", attached->table),
+			 enabled == TRIGGER_DISABLED ?
 			 errdetail("It is disabled.") :
 			 errdetail("It is enabled for replicas only."),
-			 errhint("Run ALTER TABLE %s ENABLE TRIGGER %s.", table,
-					 quote_identifier(NameStr(registration->trigger.name)))));
+			 errhint("Run ALTER TABLE %s ENABLE TRIGGER %s.", attached->table,
+					 quote_identifier(NameStr(attached->registration.trigger.name)))));
 }
 
 /* A column of a row, which may not be NULL. */
@@ -237,18 +242,29 @@ find_candidate(Oid function)
 	return linitial_oid(candidates);
 }
 
-/* Raises 55000 if the table was attached with another key. */
+/*
+ * Looks up what is attached.  Raises 55000 if somebody has changed it meanwhile,
+ * which may be where it was attached before, and so is not locked.
+ */
 static void
-require_key(const TckptTrigger *trigger, const char *key_column)
+read_attached(Oid guard, Oid relid, Attached *attached)
 {
-	const char *key = get_attname(trigger->relid, trigger->key, false);
+	char	   *key = NULL;
+	char	   *checkpoint = NULL;
 
-	if (strcmp(key, key_column) != 0)
+	if (tckpt_registration_of(guard, relid, &attached->registration))
+	{
+		key = get_attname(relid, attached->registration.trigger.key, true);
+		checkpoint = get_attname(relid, attached->registration.trigger.checkpoint, true);
+	}
+	attached->table = tckpt_table_name(relid);
+	if (key == NULL || checkpoint == NULL || attached->table == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table %s is attached already, with the key column \"%s\"",
-						tckpt_table_name(trigger->relid), key),
-				 errhint("Call tasker_checkpoint_detach() first.")));
+				 errmsg("table with OID %u changed while it was attached", relid),
+				 errhint("Repeat the call.")));
+	namestrcpy(&attached->key, key);
+	namestrcpy(&attached->checkpoint, checkpoint);
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_attach);
@@ -258,39 +274,40 @@ tasker_checkpoint_attach(PG_FUNCTION_ARGS)
 {
 	Oid			function = fcinfo->flinfo->fn_oid;
 	Oid			guard = tckpt_guard_of(function);
-	TckptRegistration registration;
-	TckptTrigger attached;
+	TckptTrigger found;
+	Attached	attached;
 	bool		contested;
 	bool		is_attached;
 	Oid			relid;
 
 	PreventCommandIfReadOnly("tasker_checkpoint_attach()");
 	lock_registration(guard);
-	is_attached = tckpt_find_registration(guard, &attached, &contested);
+	is_attached = tckpt_find_registration(guard, &found, &contested);
 	tckpt_require_argument(fcinfo, 1, "key_column");
 	tckpt_require_argument(fcinfo, 2, "create_indexes");
 
 	relid = PG_ARGISNULL(0) ? find_candidate(function) : PG_GETARG_OID(0);
-	if (is_attached && attached.relid != relid)
+	if (is_attached && found.relid != relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table %s is attached already", tckpt_table_name(attached.relid)),
+				 errmsg("table %s is attached already", tckpt_table_name(found.relid)),
 				 errhint("Call tasker_checkpoint_detach() first.")));
 	if (!is_attached)
 		make_guard(function, guard, relid, PG_GETARG_NAME(1));
 
-	if (!tckpt_registration_of(guard, relid, &registration))
+	read_attached(guard, relid, &attached);
+	if (namestrcmp(PG_GETARG_NAME(1), NameStr(attached.key)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table with OID %u changed while it was attached", relid),
-				 errhint("Repeat the call.")));
-	require_key(&registration.trigger, NameStr(*PG_GETARG_NAME(1)));
-	warn_of_disabled(&registration);
-	comment_column(&registration.trigger);
+				 errmsg("table %s is attached already, with the key column \"%s\"",
+						attached.table, NameStr(attached.key)),
+				 errhint("Call tasker_checkpoint_detach() first.")));
+	warn_of_disabled(&attached);
+	comment_column(&attached);
 	warn_of_indexes(function);
 	if (PG_GETARG_BOOL(2))
-		make_indexes(function, &registration.trigger);
-	mark_trigger(guard, &registration.trigger);
+		make_indexes(function, &attached);
+	mark_trigger(guard, &attached.registration.trigger);
 	PG_RETURN_OID(relid);
 }
 

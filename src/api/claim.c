@@ -43,7 +43,16 @@
 #define MAX_PASSED			500
 
 /* tasker_checkpoint_delivery */
-#define DELIVERY_COLUMNS	9
+enum
+{
+	DELIVERY_EVENT,
+	DELIVERY_STEP,
+	DELIVERY_RESUME,			/* the first of the columns to resume by */
+	DELIVERY_SEQUENCE = DELIVERY_RESUME + TCKPT_RESUME_NCOLUMNS,
+	DELIVERY_DELIVERIES,
+	DELIVERY_QUEUE,
+	DELIVERY_NCOLUMNS
+};
 
 /* One call of claim */
 typedef struct Claim
@@ -71,8 +80,8 @@ require_lease(const Interval *lease)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("lease is out of range"),
-				 errdetail("It must be positive and at most tasker_checkpoint.max_lease, which is %d s.",
-						   tckpt_max_lease)));
+				 errdetail("It is \"%s\", and must be positive and at most tasker_checkpoint.max_lease, which is %d s.",
+						   tckpt_interval_text(lease), tckpt_max_lease)));
 	return usecs;
 }
 
@@ -147,7 +156,7 @@ check_claim_arguments(FunctionCallInfo fcinfo, Claim *claim)
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("steps must be claimed in a READ COMMITTED transaction"),
 				 errdetail("A claim locks an event first and reads its checkpoint with a later snapshot."),
-				 errhint("SET TRANSACTION ISOLATION LEVEL READ COMMITTED.")));
+				 errhint("Begin the transaction with BEGIN ISOLATION LEVEL READ COMMITTED.")));
 }
 
 /* Hands the step to the worker, under an event id that only it knows. */
@@ -155,10 +164,11 @@ static void
 deliver(Claim *claim, TckptEvent *event, const TckptStep *row)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) claim->fcinfo->resultinfo;
-	Datum		values[DELIVERY_COLUMNS] = {0};
-	bool		nulls[DELIVERY_COLUMNS] = {false};
+	Datum		values[DELIVERY_NCOLUMNS] = {0};
+	bool		nulls[DELIVERY_NCOLUMNS] = {false};
 
-	event->sequence = tckpt_resume_columns(row->checkpoint, values + 2, nulls + 2);
+	event->sequence = tckpt_resume_columns(row->checkpoint, values + DELIVERY_RESUME,
+										   nulls + DELIVERY_RESUME);
 	tckpt_stats_count(TCKPT_CLAIMS, 1);
 	if (event->worker != NULL)
 		tckpt_stats_count(TCKPT_EXPIRED_CLAIMS, 1);
@@ -171,11 +181,11 @@ deliver(Claim *claim, TckptEvent *event, const TckptStep *row)
 		event->deliveries++;
 	(void) tckpt_event_update(claim->function, event);
 
-	values[0] = UUIDPGetDatum(&event->event_id);
-	values[1] = UUIDPGetDatum(&event->step);
-	values[6] = Int64GetDatum(event->sequence);
-	values[7] = Int32GetDatum(event->deliveries);
-	values[8] = CStringGetTextDatum(event->queue);
+	values[DELIVERY_EVENT] = UUIDPGetDatum(&event->event_id);
+	values[DELIVERY_STEP] = UUIDPGetDatum(&event->step);
+	values[DELIVERY_SEQUENCE] = Int64GetDatum(event->sequence);
+	values[DELIVERY_DELIVERIES] = Int32GetDatum(event->deliveries);
+	values[DELIVERY_QUEUE] = CStringGetTextDatum(event->queue);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	claim->delivered++;
 }

@@ -32,6 +32,13 @@ tckpt_interval_usecs(const Interval *interval)
 	return days * USECS_PER_DAY + interval->time;
 }
 
+/* An interval as messages have it. */
+char *
+tckpt_interval_text(const Interval *interval)
+{
+	return DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(interval)));
+}
+
 /* A delay in microseconds; raises 22023. */
 int64
 tckpt_require_delay(const Interval *delay)
@@ -42,6 +49,7 @@ tckpt_require_delay(const Interval *delay)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("delay is out of range"),
-				 errdetail("It must be from 0 to 1 day.")));
+				 errdetail("It is \"%s\", and must be from 0 to 1 day.",
+						   tckpt_interval_text(delay))));
 	return usecs;
 }

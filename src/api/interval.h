@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 extern int64 tckpt_interval_usecs(const Interval *interval);
+extern char *tckpt_interval_text(const Interval *interval);
 extern int64 tckpt_require_delay(const Interval *delay);
 
 #endif							/* TCKPT_INTERVAL_H */

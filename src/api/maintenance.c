@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "api/interval.h"
 #include "archive/archive.h"
 #include "dispatch/events.h"
 #include "document/build.h"
@@ -55,7 +56,8 @@ require_cutoff(FunctionCallInfo fcinfo, int argno)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("older_than is out of range"),
-				 errdetail("It must be from 0 to %d years.", MAX_YEARS),
+				 errdetail("It is \"%s\", and must be from 0 to %d years.",
+						   tckpt_interval_text(DatumGetIntervalP(age)), MAX_YEARS),
 				 errhint("It is how old something must be, as in '30 days'.")));
 
 	if (DatumGetBool(DirectFunctionCall2(interval_eq, age, IntervalPGetDatum(&zero))))
@@ -81,9 +83,9 @@ require_max_rows(FunctionCallInfo fcinfo, int argno)
 	return max_rows;
 }
 
-/* Whether to count only; else raises 25006 where nothing can be written. */
+/* Whether only to count.  Raises 25006 if not, where nothing can be written. */
 static bool
-require_dry_run(FunctionCallInfo fcinfo, int argno, const char *function)
+begin_maintenance(FunctionCallInfo fcinfo, int argno, const char *function)
 {
 	bool		dry_run;
 
@@ -192,7 +194,7 @@ tasker_checkpoint_purge(PG_FUNCTION_ARGS)
 	Sweep		sweep = {.remove = true};
 	TckptSteps *steps;
 
-	sweep.dry_run = require_dry_run(fcinfo, 2, "tasker_checkpoint_purge()");
+	sweep.dry_run = begin_maintenance(fcinfo, 2, "tasker_checkpoint_purge()");
 	sweep.cutoff = require_cutoff(fcinfo, 0);
 	sweep.max_rows = require_max_rows(fcinfo, 1);
 	steps = open_steps(fcinfo, sweep.dry_run);
@@ -214,7 +216,7 @@ tasker_checkpoint_trim(PG_FUNCTION_ARGS)
 {
 	Sweep		sweep = {.remove = false};
 
-	sweep.dry_run = require_dry_run(fcinfo, 3, "tasker_checkpoint_trim()");
+	sweep.dry_run = begin_maintenance(fcinfo, 3, "tasker_checkpoint_trim()");
 	tckpt_require_argument(fcinfo, 0, "entries");
 	sweep.entries = PG_GETARG_INT32(0);
 	if (sweep.entries < 0)
@@ -276,7 +278,7 @@ require_read_committed(void)
 				(errcode(ERRCODE_INVALID_TRANSACTION_STATE),
 				 errmsg("events must be purged in a READ COMMITTED transaction"),
 				 errdetail("An event is locked first, and its step looked for with a later snapshot."),
-				 errhint("SET TRANSACTION ISOLATION LEVEL READ COMMITTED.")));
+				 errhint("Begin the transaction with BEGIN ISOLATION LEVEL READ COMMITTED.")));
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_purge_events);
@@ -286,7 +288,7 @@ tasker_checkpoint_purge_events(PG_FUNCTION_ARGS)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context;
-	bool		dry_run = require_dry_run(fcinfo, 1, "tasker_checkpoint_purge_events()");
+	bool		dry_run = begin_maintenance(fcinfo, 1, "tasker_checkpoint_purge_events()");
 	int64		max_rows = require_max_rows(fcinfo, 0);
 	TckptSteps *steps;
 	bool		row_security;
@@ -326,10 +328,10 @@ PG_FUNCTION_INFO_V1(tasker_checkpoint_purge_archive);
 Datum
 tasker_checkpoint_purge_archive(PG_FUNCTION_ARGS)
 {
-	bool		dry_run = require_dry_run(fcinfo, 2, "tasker_checkpoint_purge_archive()");
+	bool		dry_run = begin_maintenance(fcinfo, 2, "tasker_checkpoint_purge_archive()");
 	TimestampTz cutoff = require_cutoff(fcinfo, 0);
 	int64		max_rows = require_max_rows(fcinfo, 1);
 
 	PG_RETURN_INT64(tckpt_chunk_purge(fcinfo->flinfo->fn_oid, cutoff,
-										max_rows, dry_run));
+									  max_rows, dry_run));
 }

@@ -25,7 +25,22 @@
 #include "tasker_checkpoint.h"
 
 /* tasker_checkpoint_dispatched_step */
-#define DISPATCHED_COLUMNS 12
+enum
+{
+	DISPATCHED_STEP,
+	DISPATCHED_HAS_EVENT,
+	DISPATCHED_DIRECTIVE,
+	DISPATCHED_PARKED,
+	DISPATCHED_AVAILABLE_AT,
+	DISPATCHED_WORKER,
+	DISPATCHED_LEASE,
+	DISPATCHED_LEASE_UNTIL,
+	DISPATCHED_DELIVERIES,
+	DISPATCHED_SEQUENCE,
+	DISPATCHED_QUEUE,
+	DISPATCHED_PRIORITY,
+	DISPATCHED_NCOLUMNS
+};
 
 /* Whether workers find an event when they claim, now or later. */
 static bool
@@ -193,6 +208,33 @@ tasker_checkpoint_dispatch(PG_FUNCTION_ARGS)
 							sizeof(pg_uuid_t)));
 }
 
+static void
+put_dispatched(ReturnSetInfo *rsinfo, const TckptEvent *event)
+{
+	Interval	lease = {.time = event->lease};
+	Datum		values[DISPATCHED_NCOLUMNS] = {0};
+	bool		nulls[DISPATCHED_NCOLUMNS] = {false};
+
+	values[DISPATCHED_STEP] = UUIDPGetDatum(&event->step);
+	values[DISPATCHED_HAS_EVENT] = BoolGetDatum(event->has_event);
+	values[DISPATCHED_DIRECTIVE] = CStringGetTextDatum(tckpt_directive_name(event->directive));
+	values[DISPATCHED_PARKED] = BoolGetDatum(event->parked);
+	values[DISPATCHED_AVAILABLE_AT] = TimestampTzGetDatum(event->available_at);
+	if (event->worker != NULL)
+	{
+		values[DISPATCHED_WORKER] = CStringGetTextDatum(event->worker);
+		values[DISPATCHED_LEASE] = IntervalPGetDatum(&lease);
+		values[DISPATCHED_LEASE_UNTIL] = TimestampTzGetDatum(event->lease_until);
+	}
+	else
+		nulls[DISPATCHED_WORKER] = nulls[DISPATCHED_LEASE] = nulls[DISPATCHED_LEASE_UNTIL] = true;
+	values[DISPATCHED_DELIVERIES] = Int32GetDatum(event->deliveries);
+	values[DISPATCHED_SEQUENCE] = Int64GetDatum(event->sequence);
+	values[DISPATCHED_QUEUE] = CStringGetTextDatum(event->queue);
+	values[DISPATCHED_PRIORITY] = Int32GetDatum(event->priority);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
 PG_FUNCTION_INFO_V1(tasker_checkpoint_dispatched);
 /*
  * What the dispatch table says of the steps that the caller sees, or of one,
@@ -227,31 +269,9 @@ tasker_checkpoint_dispatched(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(context);
 	while (tckpt_event_scan_next(scan, &event))
 	{
-		bool		claimed = event.worker != NULL;
-		Interval	lease = {.time = event.lease};
-		Datum		values[DISPATCHED_COLUMNS] = {
-			UUIDPGetDatum(&event.step),
-			BoolGetDatum(event.has_event),
-			CStringGetTextDatum(tckpt_directive_name(event.directive)),
-			BoolGetDatum(event.parked),
-			TimestampTzGetDatum(event.available_at),
-			claimed ? CStringGetTextDatum(event.worker) : (Datum) 0,
-			IntervalPGetDatum(&lease),
-			TimestampTzGetDatum(event.lease_until),
-			Int32GetDatum(event.deliveries),
-			Int64GetDatum(event.sequence),
-			CStringGetTextDatum(event.queue),
-			Int32GetDatum(event.priority)
-		};
-		bool		nulls[DISPATCHED_COLUMNS] = {
-			[5] = !claimed,
-			[6] = !claimed,
-			[7] = !claimed
-		};
-
 		CHECK_FOR_INTERRUPTS();
 		if (!row_security || tckpt_steps_sees(steps, &event.step))
-			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+			put_dispatched(rsinfo, &event);
 		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(caller);

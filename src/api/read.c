@@ -20,6 +20,14 @@
 #include "table/steps.h"
 #include "tasker_checkpoint.h"
 
+/* tasker_checkpoint_state, which begins with the columns to resume by */
+enum
+{
+	STATE_CHECKPOINTED_AT = TCKPT_RESUME_NCOLUMNS,
+	STATE_SEQUENCE,
+	STATE_NCOLUMNS
+};
+
 /*
  * The step's checkpoint and what it holds; NULL and an empty document if it
  * has none.
@@ -121,14 +129,14 @@ tckpt_resume_columns(const Jsonb *checkpoint, Datum *values, bool *nulls)
 	if (checkpoint != NULL)
 		(void) tckpt_document_read(checkpoint, &doc);
 
-	values[0] = BoolGetDatum(checkpoint != NULL);
-	nulls[1] = doc.cursor.data == NULL;
-	if (!nulls[1])
-		values[1] = JsonbPGetDatum(tckpt_value_to_jsonb(&doc.cursor));
-	values[2] = Int64GetDatum(tckpt_document_items(&doc));
-	nulls[3] = tckpt_value_is_null(&doc.accumulated_results);
-	if (!nulls[3])
-		values[3] = JsonbPGetDatum(tckpt_value_to_jsonb(&doc.accumulated_results));
+	values[TCKPT_RESUME_HAS_CHECKPOINT] = BoolGetDatum(checkpoint != NULL);
+	nulls[TCKPT_RESUME_CURSOR] = doc.cursor.data == NULL;
+	if (!nulls[TCKPT_RESUME_CURSOR])
+		values[TCKPT_RESUME_CURSOR] = JsonbPGetDatum(tckpt_value_to_jsonb(&doc.cursor));
+	values[TCKPT_RESUME_ITEMS] = Int64GetDatum(tckpt_document_items(&doc));
+	nulls[TCKPT_RESUME_RESULTS] = tckpt_value_is_null(&doc.accumulated_results);
+	if (!nulls[TCKPT_RESUME_RESULTS])
+		values[TCKPT_RESUME_RESULTS] = JsonbPGetDatum(tckpt_value_to_jsonb(&doc.accumulated_results));
 	return tckpt_document_sequence(&doc);
 }
 
@@ -140,15 +148,15 @@ tasker_checkpoint_load(PG_FUNCTION_ARGS)
 	TckptDocument doc;
 	TupleDesc	tupdesc;
 	TimestampTz checkpointed_at = 0;
-	Datum		values[TCKPT_RESUME_COLUMNS + 2] = {0};
-	bool		nulls[TCKPT_RESUME_COLUMNS + 2] = {false};
+	Datum		values[STATE_NCOLUMNS] = {0};
+	bool		nulls[STATE_NCOLUMNS] = {false};
 	Jsonb	   *checkpoint = read_checkpoint(fcinfo, &doc);
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
-	values[5] = Int64GetDatum(tckpt_resume_columns(checkpoint, values, nulls));
-	nulls[4] = !tckpt_value_to_timestamp(&doc.timestamp, &checkpointed_at);
-	values[4] = TimestampTzGetDatum(checkpointed_at);
+	values[STATE_SEQUENCE] = Int64GetDatum(tckpt_resume_columns(checkpoint, values, nulls));
+	nulls[STATE_CHECKPOINTED_AT] = !tckpt_value_to_timestamp(&doc.timestamp, &checkpointed_at);
+	values[STATE_CHECKPOINTED_AT] = TimestampTzGetDatum(checkpointed_at);
 	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
 }

@@ -10,8 +10,15 @@
 
 #include "document/document.h"
 
-/* has_checkpoint, cursor, items_processed, accumulated_results */
-#define TCKPT_RESUME_COLUMNS 4
+/* The columns by which a worker resumes, in their order */
+enum
+{
+	TCKPT_RESUME_HAS_CHECKPOINT,
+	TCKPT_RESUME_CURSOR,
+	TCKPT_RESUME_ITEMS,
+	TCKPT_RESUME_RESULTS,
+	TCKPT_RESUME_NCOLUMNS
+};
 
 extern int64 tckpt_sequence(const Jsonb *checkpoint);
 extern int64 tckpt_resume_columns(const Jsonb *checkpoint, Datum *values,

@@ -26,6 +26,16 @@
 #include "document/build.h"
 #include "tasker_checkpoint.h"
 
+/* tasker_checkpoint_receipt */
+enum
+{
+	RECEIPT_SEQUENCE,
+	RECEIPT_EVENT,
+	RECEIPT_DIRECTIVE,
+	RECEIPT_REPLAYED,
+	RECEIPT_NCOLUMNS
+};
+
 /* The part of a checkpoint that a worker decides; results may be NULL. */
 Jsonb *
 tckpt_checkpoint_parts(const TckptValue *cursor, int64 items,
@@ -65,16 +75,16 @@ tckpt_make_receipt(FunctionCallInfo fcinfo, const TckptOutcome *outcome,
 				   const pg_uuid_t *event_id)
 {
 	TupleDesc	tupdesc;
-	Datum		values[4];
-	bool		nulls[4] = {false, event_id == NULL, false, false};
+	Datum		values[RECEIPT_NCOLUMNS];
+	bool		nulls[RECEIPT_NCOLUMNS] = {[RECEIPT_EVENT] = event_id == NULL};
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
-	values[0] = Int64GetDatum(outcome->sequence);
-	values[1] = event_id != NULL ? UUIDPGetDatum(event_id) : (Datum) 0;
-	values[2] = CStringGetTextDatum(tckpt_directive_name(outcome->dispatch.event.directive));
-	values[3] = BoolGetDatum(outcome->verdict == TCKPT_REPEATED);
+	values[RECEIPT_SEQUENCE] = Int64GetDatum(outcome->sequence);
+	values[RECEIPT_EVENT] = event_id != NULL ? UUIDPGetDatum(event_id) : (Datum) 0;
+	values[RECEIPT_DIRECTIVE] = CStringGetTextDatum(tckpt_directive_name(outcome->dispatch.event.directive));
+	values[RECEIPT_REPLAYED] = BoolGetDatum(outcome->verdict == TCKPT_REPEATED);
 	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
 }
 

@@ -59,14 +59,15 @@ COMMENT ON FUNCTION tasker_checkpoint_members() IS
 'the extension''s objects, as pg_depend names them';
 
 -- A query is refused for a function that it names, called or not. So a check that
--- needs the counters only where there are any asks for them by this one.
+-- needs the counters only where there are any asks for them by this one, which the
+-- argument makes wait for a row that says so.
 CREATE FUNCTION tasker_checkpoint_counted(preloaded boolean)
 RETURNS SETOF tasker_checkpoint_statistics
 LANGUAGE sql STABLE PARALLEL SAFE
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT s.* FROM tasker_checkpoint_stats() s WHERE preloaded;
+    SELECT s.* FROM tasker_checkpoint_stats() s;
 END;
 COMMENT ON FUNCTION tasker_checkpoint_counted(boolean) IS
-'the row of tasker_checkpoint_stats(), where the library is preloaded; needs EXECUTE on that only when it is called';
+'the row of tasker_checkpoint_stats(), on which EXECUTE is needed only when this is called';

@@ -46,10 +46,7 @@
 #include "table/reader.h"
 #include "tasker_checkpoint.h"
 
-/*
- * The role that reads a table for a superuser, and whether row security is
- * forced on it.  Raises 42P01.
- */
+/* The owner of a table, and whether row security is forced on it; InvalidOid: it is gone. */
 static Oid
 table_owner(Oid relid, bool *forced)
 {
@@ -57,13 +54,19 @@ table_owner(Oid relid, bool *forced)
 	Oid			owner;
 
 	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table with OID %u does not exist", relid)));
+		return InvalidOid;
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	*forced = ((Form_pg_class) GETSTRUCT(tuple))->relforcerowsecurity;
 	ReleaseSysCache(tuple);
 	return owner;
+}
+
+Oid
+tckpt_owner_of(Oid relid)
+{
+	bool		forced;
+
+	return table_owner(relid, &forced);
 }
 
 static void
@@ -100,20 +103,6 @@ require_rights(Oid relid, Oid owner, const AttrNumber *columns, int ncolumns)
 		raise_no_right(relid, owner, "SELECT",
 					   psprintf("TABLE %s.%s", schema,
 								quote_identifier(get_rel_name(relid))));
-}
-
-Oid
-tckpt_owner_of(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner = InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-		ReleaseSysCache(tuple);
-	}
-	return owner;
 }
 
 /*
@@ -171,6 +160,10 @@ tckpt_read_as(Oid relid, const AttrNumber *columns, int ncolumns,
 		return;
 
 	owner = table_owner(relid, &reader->forced);
+	if (!OidIsValid(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table with OID %u does not exist", relid)));
 	require_rights(relid, owner, columns, ncolumns);
 	require_trusted_children(relid, owner);
 

@@ -56,9 +56,9 @@ tckpt_notify_has_room(size_t n)
 		ereport(WARNING,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("%zu wake-ups of tasker_checkpoint were not sent", count),
-				 errdetail("The NOTIFY queue is %.0f%% full. Workers find these steps when they poll next.",
+				 errdetail("The NOTIFY queue is %.0f%% full, since a session that listens does not end its transaction. Workers find these steps when they poll next.",
 						   usage * 100),
-				 errhint("A session that listens does not end its transaction.")));
+				 errhint("Find that session in pg_stat_activity, and have it end its transaction.")));
 	}
 	return false;
 }
