@@ -60,7 +60,7 @@ RETURNS SETOF tasker_checkpoint_dispatched_step
 LANGUAGE C STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_dispatched(uuid) IS
-'the steps that are dispatched, paused or cancelled, of those that the caller can see, by step, or the given one; raises 55000, P0002';
+'the steps that are dispatched, paused or cancelled, in the order of their keys, or the given one: all, also those that are gone, or, under row security, those that the caller can see; raises 55000, P0002';
 
 -- what is dispatched, counted as the reader sees it
 CREATE VIEW tasker_checkpoint_queues WITH (security_invoker = true) AS
