@@ -71,7 +71,7 @@ $load->finish;
 like($out, qr{processed: 4000/4000}, 'no transaction of the load failed');
 is($err, '', 'and none complained');
 ok($node->safe_psql('postgres', qq{
-		SELECT jsonb_array_length(c -> 'history') = 100 AND (c ->> 'history_truncated')::int BETWEEN 1 AND 3900
+		SELECT jsonb_array_length(c -> 'history') = 10 AND (c ->> 'history_truncated')::int BETWEEN 1 AND 3990
 		FROM tasker_checkpoint_get('$step') c}) eq 't', 'its history is bounded from then on');
 
 # First it only warns.

@@ -135,7 +135,7 @@ sub check_restored
 			FROM $table t, tasker_checkpoint_load(t.$key) l,
 				tasker_checkpoint_yield(t.$key, '"next"', l.items_processed + 1) r}),
 		'1 1 1 1 1', "$name: yields go on with the sequence");
-	is($node->safe_psql($to, "SELECT max(jsonb_array_length(checkpoint -> 'history')) FROM $table"), '100',
+	is($node->safe_psql($to, "SELECT max(jsonb_array_length(checkpoint -> 'history')) FROM $table"), '10',
 		"$name: and the guard with its limits");
 
 	my $before = checkpoints($to, $table, $key);
