@@ -10,7 +10,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_class.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"

@@ -189,10 +189,10 @@ delete_row(Relation rel, ItemPointer tid, TupleTableSlot *slot)
  */
 int64
 tckpt_chunk_purge(Oid function, TimestampTz cutoff, int64 max_rows,
-					bool dry_run)
+				  bool dry_run)
 {
 	Relation	rel = tckpt_chunk_table(function,
-								   dry_run ? AccessShareLock : RowExclusiveLock);
+										dry_run ? AccessShareLock : RowExclusiveLock);
 	Oid			index = tckpt_own_find_index(rel, &age_index);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	TupleTableSlot *slot = table_slot_create(rel, NULL);

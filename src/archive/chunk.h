@@ -39,7 +39,7 @@ typedef struct TckptChunk
 	ItemPointerData tid;
 	pg_uuid_t	step;
 	int32		generation;		/* clears before it, and one */
-	int64		first;			/* sequences; first is last + 1 without entries */
+	int64		first;			/* sequence; last + 1 without entries */
 	int64		last;
 	TimestampTz last_at;		/* time of the last entry; 0: unknown */
 	TimestampTz next_at;		/* of the checkpoint after it; 0: unknown */
@@ -58,6 +58,6 @@ extern void tckpt_chunk_insert(Oid function, const TckptChunk *chunk);
 extern void tckpt_chunk_history(const TckptChunk *chunk,
 								TckptHistory *history);
 extern int64 tckpt_chunk_purge(Oid function, TimestampTz cutoff,
-								 int64 max_rows, bool dry_run);
+							   int64 max_rows, bool dry_run);
 
 #endif							/* TCKPT_CHUNK_H */

@@ -32,8 +32,8 @@ extern int64 tckpt_event_delete_all(Oid function);
 extern bool tckpt_event_try_lock(Relation rel, TckptEvent *event);
 
 extern TckptEventScan *tckpt_event_scan_steps(Oid function,
-											   const pg_uuid_t *step,
-											   bool for_update);
+											  const pg_uuid_t *step,
+											  bool for_update);
 extern bool tckpt_event_scan_next(TckptEventScan *scan, TckptEvent *event);
 extern bool tckpt_event_scan_lock(TckptEventScan *scan, TckptEvent *event);
 extern void tckpt_event_scan_end(TckptEventScan *scan);

@@ -142,7 +142,7 @@ tckpt_document_compose(const TckptDocument *doc, const TckptHistory *history)
 		(void) tckpt_document_pair(&whole, key, &own);
 		while (extra < doc->nextra &&
 			   tckpt_key_cmp(doc->extra[extra].key, doc->extra[extra].keylen,
-					   own.key, own.keylen) < 0)
+							 own.key, own.keylen) < 0)
 			pairs[npairs++] = doc->extra[extra++];
 
 		if (own.value.data != NULL ||

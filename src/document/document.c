@@ -43,7 +43,7 @@ document_field(TckptDocument *doc, const char *key, uint32 keylen)
 {
 	for (int i = 0; i < TCKPT_NOWN_KEYS; i++)
 		if (tckpt_key_cmp(tckpt_own_keys[i].name, tckpt_own_keys[i].len,
-					key, keylen) == 0)
+						  key, keylen) == 0)
 			return (TckptValue *) ((char *) doc + tckpt_own_keys[i].field);
 	return NULL;
 }
@@ -157,7 +157,7 @@ tckpt_document_pair(const TckptDocument *doc, int i, TckptPair *pair)
 
 	if (extra < 0)
 		*pair = tckpt_own_pair(i, *(const TckptValue *)
-						 ((const char *) doc + tckpt_own_keys[i].field));
+							   ((const char *) doc + tckpt_own_keys[i].field));
 	else if (extra < doc->nextra)
 		*pair = doc->extra[extra];
 	return extra < doc->nextra;

@@ -101,7 +101,7 @@ tckpt_history_entry(const TckptHistory *history, int64 sequence,
 		return false;
 	if (sequence > stored_sequence(history))
 		return tckpt_container_read((const JsonbContainer *) history->entry.data,
-							  entry);
+									entry);
 
 	i = history->nstored - 1 - (uint32) (stored_sequence(history) - sequence);
 	value = tckpt_value_at(history->data, history->offsets[i],

@@ -26,7 +26,7 @@ typedef enum TckptBreach
 typedef struct TckptUnreadable
 {
 	TckptBreach breach;
-	int			digits;			/* of the number; before the point, if too great */
+	int			digits;			/* of a number, or before its point */
 } TckptUnreadable;
 
 extern bool tckpt_value_is_readable(const TckptValue *value, int level,

@@ -397,4 +397,3 @@ tckpt_value_size(const TckptValue *value)
 	/* wrapped into an array of one */
 	return VARHDRSZ + sizeof(uint32) + sizeof(JEntry) + value->len;
 }
-

@@ -16,7 +16,6 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/partition.h"
-#include "catalog/pg_attribute.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -27,7 +26,6 @@
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
 
 #include "invalidation.h"
 #include "table/attached.h"
@@ -393,7 +391,8 @@ tckpt_attached_covers(Oid guard, Relation rel, const Trigger *trigger)
 	if (covered == NULL)
 	{
 		HASHCTL		ctl = {
-			.keysize = sizeof(Oid), .entrysize = sizeof(Coverage),
+			.keysize = sizeof(Oid),
+			.entrysize = sizeof(Coverage),
 			.hcxt = TopMemoryContext
 		};
 

@@ -24,9 +24,9 @@ typedef enum TckptStatement
 	TCKPT_STATEMENT_STATE,
 	TCKPT_STATEMENT_LOCK,
 	TCKPT_STATEMENT_TRY_LOCK,
-	TCKPT_STATEMENT_WRITE,			/* $2 the checkpoint, $3 updated_at */
-	TCKPT_STATEMENT_STORE,			/* $2 the checkpoint */
-	TCKPT_STATEMENT_RESET				/* $2 unused, $3 updated_at */
+	TCKPT_STATEMENT_WRITE,		/* $2 the checkpoint, $3 updated_at */
+	TCKPT_STATEMENT_STORE,		/* $2 the checkpoint */
+	TCKPT_STATEMENT_RESET		/* $2 unused, $3 updated_at */
 } TckptStatement;
 
 #define TCKPT_NSTATEMENTS (TCKPT_STATEMENT_RESET + 1)

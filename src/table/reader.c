@@ -174,7 +174,7 @@ tckpt_read_as(Oid relid, const AttrNumber *columns, int ncolumns,
 						   reader->sec_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 
-	/* the owner's code finds what it finds for VACUUM, wherever we were called */
+	/* wherever we are called, the owner's code finds what VACUUM finds */
 	(void) set_config_option("search_path", "pg_catalog, pg_temp",
 							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
 							 true, 0, false);

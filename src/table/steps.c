@@ -226,7 +226,7 @@ tckpt_steps_write(TckptSteps *steps, const TckptRequest *request,
 	outcome->dispatch.context = CurrentMemoryContext;
 	SPI_connect();
 	changed = tckpt_steps_execute(steps, TCKPT_STATEMENT_WRITE, &request->step, parts, &announcement,
-					  &reader);
+								  &reader);
 	SPI_finish();
 
 	if (changed == 0 && outcome->verdict == TCKPT_ADMITTED)
@@ -263,7 +263,7 @@ update_locked(TckptSteps *steps, TckptStatement statement,
 
 	SPI_connect();
 	changed = tckpt_steps_execute(steps, statement, step, checkpoint,
-					  checkpoint == NULL ? &announcement : NULL, &reader);
+								  checkpoint == NULL ? &announcement : NULL, &reader);
 	SPI_finish();
 	return changed > 0;
 }
