@@ -73,7 +73,7 @@ sub load
 	my ($entries, $kept, $ascending) = split(/\|/, $got);
 	is($entries, $total, "$name: all $total are accounted for");
 	is($ascending, 't', "$name: their times ascend");
-	return is($kept, 100, "$name: the newest 100 are kept") unless $keeps_all;
+	return is($kept, 10, "$name: the newest ten are kept") unless $keeps_all;
 
 	is($kept, $total, "$name: all are kept");
 	is( $node->safe_psql('postgres', qq{

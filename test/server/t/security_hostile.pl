@@ -40,6 +40,7 @@ my %values = (
 	float4 => [ '100', '0', '-1', '1e-30', q{'NaN'}, q{'Infinity'}, q{'-Infinity'}, 'NULL' ],
 	bool => [ 'false', 'true', 'NULL' ],
 	name => [ q{'id'}, q{''}, 'NULL', q{'checkpoint'}, q{'no such'}, q{'a"b''c'}, q{(SELECT repeat('n', 63))}, q{'ctid'} ],
+	oid => [ q{'hostile.steps'::regclass}, 'NULL', '0', '4294967295', q{'pg_class'::regclass}, q{'hostile.plain'::regclass} ],
 	regclass => [ q{'hostile.steps'}, 'NULL', '0', '4294967295', q{'pg_class'}, q{'hostile.steps_pkey'}, q{'hostile.plain'},
 		q{'hostile.view'}, q{'hostile.parts'}, q{'hostile.sequence'}, q{'hostile."a""b''c"'}, q{'pg_toast.pg_toast_2618'} ],
 	'text[]' => [ q{'{default}'}, 'NULL', q{'{}'}, q{'{NULL}'}, q{'{{a,b},{c,d}}'}, q{(SELECT array_agg(i::text) FROM generate_series(1, 2000) i)} ],
