@@ -89,10 +89,10 @@ set(SurveyRow *row, int column, Datum value)
 }
 
 static void
-set_text(SurveyRow *row, int column, const char *text)
+set_text(SurveyRow *row, int column, const char *string)
 {
-	if (text != NULL)
-		set(row, column, CStringGetTextDatum(text));
+	if (string != NULL)
+		set(row, column, CStringGetTextDatum(string));
 }
 
 /* Bytes of a cursor as text, as ->> gives it; one that readers can take. */

@@ -167,7 +167,7 @@ static void
 read_step_uuid(const TckptValue *value, pg_uuid_t *step)
 {
 	static const char layout[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-	char		text[sizeof(layout)];
+	char		written[sizeof(layout)];
 	bool		ok;
 
 	ok = value->type == JENTRY_ISSTRING && value->len == sizeof(layout) - 1;
@@ -178,9 +178,9 @@ read_step_uuid(const TckptValue *value, pg_uuid_t *step)
 		raise_event_data("must have a UUID as \"step_uuid\"");
 
 	/* the string does not end with a zero byte */
-	memcpy(text, value->data, value->len);
-	text[value->len] = '\0';
-	*step = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(text)));
+	memcpy(written, value->data, value->len);
+	written[value->len] = '\0';
+	*step = *DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(written)));
 }
 
 /* Takes event data apart; raises 22023.  Returns the items. */

@@ -107,7 +107,7 @@ struct TckptClaimable
 	Snapshot	snapshot;
 	TimestampTz now;
 	bool		whole;			/* no row lacks what the index is by */
-	char *const *queues;		/* where it is not whole */
+	char	   *const *queues;	/* where it is not whole */
 	int			nqueues;
 	Lane	   *lanes;
 	int			nlanes;

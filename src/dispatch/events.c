@@ -29,7 +29,6 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 
 #include "dispatch/events.h"
 #include "tasker_checkpoint.h"

@@ -41,9 +41,9 @@ typedef struct TckptOwnIndex
 	int			nkeys;
 	AttrNumber	keys[TCKPT_OWN_MAX_KEYS];
 	bool		descending[TCKPT_OWN_MAX_KEYS];
-	List	   *(*condition) (Relation rel);	/* what holds of all rows that are
-												 * looked for; NULL: nothing is
-												 * known */
+
+	/* what holds of all rows that are looked for; NULL: nothing is known */
+	List	   *(*condition) (Relation rel);
 	TckptOwnLookup *last;
 } TckptOwnIndex;
 

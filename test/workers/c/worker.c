@@ -50,19 +50,19 @@ typedef struct Batch
 static TcwWorker *worker;
 
 static void
-append(Text * text, const char *string)
+append(Text * line, const char *string)
 {
 	size_t		length = strlen(string);
 
-	if (text->length + length >= text->size)
+	if (line->length + length >= line->size)
 	{
-		text->size = (text->length + length + 1) * 2;
-		text->data = realloc(text->data, text->size);
-		if (text->data == NULL)
+		line->size = (line->length + length + 1) * 2;
+		line->data = realloc(line->data, line->size);
+		if (line->data == NULL)
 			abort();
 	}
-	memcpy(text->data + text->length, string, length + 1);
-	text->length += length;
+	memcpy(line->data + line->length, string, length + 1);
+	line->length += length;
 }
 
 /* The cursor that stands before the item with this index, as JSON. */
