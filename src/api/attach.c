@@ -50,7 +50,7 @@ enum
 	HOT_STATEMENT
 };
 
-#define CHECKPOINT_COMMENT	"progress of a batch worker: cursor, items_processed, accumulated_results and history, kept by tasker_checkpoint"
+#define CHECKPOINT_COMMENT	TCKPT_COMMENT_PREFIX "cursor, items_processed, accumulated_results and history, kept by tasker_checkpoint"
 
 /* What is attached, by the names that it had when it was looked up */
 typedef struct Attached
@@ -223,7 +223,7 @@ mark_trigger(Oid guard, const TckptTrigger *trigger)
 static Oid
 find_candidate(Oid function)
 {
-	List	   *candidates = tckpt_candidates(function);
+	List	   *candidates = tckpt_candidates(function, false);
 
 	if (candidates == NIL)
 		ereport(ERROR,

@@ -106,7 +106,7 @@ tasker_checkpoint_candidates(PG_FUNCTION_ARGS)
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(lc, tckpt_candidates(function))
+	foreach(lc, tckpt_candidates(function, false))
 	{
 		Datum		values[CANDIDATE_NCOLUMNS];
 		bool		nulls[CANDIDATE_NCOLUMNS] = {false};

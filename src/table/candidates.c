@@ -98,9 +98,9 @@ tckpt_is_trusted(Oid relid, Oid function)
 		 owner == database_owner() || owner == attached_owner(function));
 }
 
-/* Permanent tables with Tasker's names, the current one first. */
+/* Tables with Tasker's names, the current one first; unlogged ones, too, or not. */
 List *
-tckpt_candidates(Oid function)
+tckpt_candidates(Oid function, bool unlogged)
 {
 	Oid			namespaces[] = {
 		get_namespace_oid(CURRENT_SCHEMA, true), get_func_namespace(function)
@@ -114,7 +114,7 @@ tckpt_candidates(Oid function)
 			get_relname_relid(names[i], namespaces[i]) : InvalidOid;
 
 		if (OidIsValid(relid) && OidIsValid(tckpt_attachable_owner(relid)) &&
-			get_rel_persistence(relid) == RELPERSISTENCE_PERMANENT)
+			(unlogged || get_rel_persistence(relid) == RELPERSISTENCE_PERMANENT))
 			result = lappend_oid(result, relid);
 	}
 	return result;

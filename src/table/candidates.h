@@ -10,7 +10,10 @@
 
 #include "nodes/pg_list.h"
 
-extern List *tckpt_candidates(Oid function);
+/* How the comment on a checkpoint column begins, if attach made it */
+#define TCKPT_COMMENT_PREFIX	"progress of a batch worker: "
+
+extern List *tckpt_candidates(Oid function, bool unlogged);
 extern bool tckpt_is_trusted(Oid relid, Oid function);
 extern char *tckpt_attach_call(Oid function, const char *table, const char *key);
 

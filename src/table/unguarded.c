@@ -21,40 +21,27 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/dependency.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_database.h"
 #include "catalog/pg_description.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
 #include "dispatch/events.h"
 #include "table/attached.h"
+#include "table/candidates.h"
 #include "table/registration.h"
 #include "table/unguarded.h"
 #include "tasker_checkpoint.h"
 
-/* Tasker's names for its table, and its key */
-#define CURRENT_SCHEMA	"tasker"
-#define CURRENT_TABLE	"workflow_steps"
-#define OLDER_TABLE		"tasker_workflow_steps"
+/* Tasker's key */
 #define TASKER_KEY		"workflow_step_uuid"
-
-/* What tasker_checkpoint_attach() calls the column, and says of it */
-#define CHECKPOINT_COLUMN	"checkpoint"
-#define CHECKPOINT_COMMENT	"progress of a batch worker: "
 
 /* The attached table as it was when it was looked up */
 typedef struct Attached
@@ -76,18 +63,6 @@ append(List *list, char *detail, char *statement)
 }
 
 /*
- * The call that attaches a table, with all arguments and their types, so that
- * nothing planted is called, or makes it ambiguous.
- */
-static char *
-attach_call(Oid function, const char *table, const char *key)
-{
-	return psprintf("SELECT %s.tasker_checkpoint_attach(%s::pg_catalog.regclass, %s::pg_catalog.name, false);",
-					tckpt_schema_of(function), quote_literal_cstr(table),
-					quote_literal_cstr(key));
-}
-
-/*
  * Moves the guard from the attached table to another.  What is dispatched
  * stays so, unlike with tasker_checkpoint_detach().
  */
@@ -96,79 +71,21 @@ move_call(Oid function, const Attached *attached, const char *table, const char 
 {
 	return psprintf("DROP TRIGGER %s ON %s; %s",
 					quote_identifier(NameStr(attached->trigger.name)),
-					attached->table, attach_call(function, table, key));
+					attached->table, tckpt_attach_call(function, table, key));
 }
 
-/* The owner of the extension that a function belongs to; InvalidOid if it is gone. */
-static Oid
-extension_owner(Oid function)
-{
-	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	Oid			owner = InvalidOid;
-
-	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(getExtensionOfObject(ProcedureRelationId, function)));
-	scan = systable_beginscan(rel, ExtensionOidIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return owner;
-}
-
-static Oid
-database_owner(void)
-{
-	HeapTuple	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
-	Oid			owner = InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		owner = ((Form_pg_database) GETSTRUCT(tuple))->datdba;
-		ReleaseSysCache(tuple);
-	}
-	return owner;
-}
-
-/*
- * Whether it is a table whose owner is one whose tables CREATE EXTENSION
- * attaches by their names, or has the attached one, too.
- */
-static bool
-is_trusted(Oid relid, Oid function, const Attached *attached)
-{
-	Oid			owner = tckpt_attachable_owner(relid);
-
-	return OidIsValid(owner) &&
-		(superuser_arg(owner) || owner == extension_owner(function) ||
-		 owner == database_owner() ||
-		 (attached != NULL && owner == tckpt_attachable_owner(attached->trigger.relid)));
-}
-
-/* Tasker's tables, as far as there are any. */
+/* Tasker's tables that could be attached unasked. */
 static List *
-taskers_tables(Oid function, const Attached *attached)
+taskers_tables(Oid function)
 {
-	Oid			namespaces[] = {
-		get_namespace_oid(CURRENT_SCHEMA, true), get_func_namespace(function)
-	};
-	const char *names[] = {CURRENT_TABLE, OLDER_TABLE};
 	List	   *result = NIL;
+	ListCell   *cell;
 
-	for (int i = 0; i < (int) lengthof(names); i++)
-	{
-		Oid			relid = OidIsValid(namespaces[i]) ?
-			get_relname_relid(names[i], namespaces[i]) : InvalidOid;
-
-		if (OidIsValid(relid) && !get_rel_relispartition(relid) &&
-			is_trusted(relid, function, attached) &&
-			tckpt_column_of_type(relid, TASKER_KEY, UUIDOID) != InvalidAttrNumber)
-			result = lappend_oid(result, relid);
-	}
+	foreach(cell, tckpt_candidates(function, true))
+		if (!get_rel_relispartition(lfirst_oid(cell)) &&
+			tckpt_is_trusted(lfirst_oid(cell), function) &&
+			tckpt_column_of_type(lfirst_oid(cell), TASKER_KEY, UUIDOID) != InvalidAttrNumber)
+			result = lappend_oid(result, lfirst_oid(cell));
 	return result;
 }
 
@@ -176,11 +93,11 @@ taskers_tables(Oid function, const Attached *attached)
 static bool
 is_our_comment(Datum comment)
 {
-	const int	length = strlen(CHECKPOINT_COMMENT);
+	const int	length = strlen(TCKPT_COMMENT_PREFIX);
 	text	   *start = DatumGetTextPSlice(comment, 0, length);
 
 	return (int) VARSIZE_ANY_EXHDR(start) == length &&
-		memcmp(VARDATA_ANY(start), CHECKPOINT_COMMENT, length) == 0;
+		memcmp(VARDATA_ANY(start), TCKPT_COMMENT_PREFIX, length) == 0;
 }
 
 /* Tables that the comment on a column of theirs tells to have been attached. */
@@ -202,7 +119,7 @@ commented_tables(Oid function)
 		if (form->classoid != RelationRelationId || form->objsubid == 0 ||
 			get_atttype(form->objoid, form->objsubid) != JSONBOID ||
 			get_rel_relispartition(form->objoid) ||
-			!is_trusted(form->objoid, function, NULL))
+			!tckpt_is_trusted(form->objoid, function))
 			continue;
 		comment = heap_getattr(tuple, Anum_pg_description_description,
 							   RelationGetDescr(rel), &isnull);
@@ -274,7 +191,7 @@ has_events(Oid function)
 static List *
 find_unattached(Oid function)
 {
-	List	   *tables = list_concat_unique_oid(taskers_tables(function, NULL),
+	List	   *tables = list_concat_unique_oid(taskers_tables(function),
 												commented_tables(function));
 	List	   *result = NIL;
 	ListCell   *cell;
@@ -289,7 +206,7 @@ find_unattached(Oid function)
 		result = append(result,
 						psprintf("No steps table is attached, and there is table %s: what is stored in it has no history and no limits, and workers are refused.",
 								 table),
-						key == NULL ? NULL : attach_call(function, table, key));
+						key == NULL ? NULL : tckpt_attach_call(function, table, key));
 	}
 	if (result == NIL && has_events(function))
 		result = append(result,
@@ -443,7 +360,7 @@ root_of(Oid function, const Attached *attached)
 	Oid			root = attached->trigger.relid;
 	Oid			result = root;
 
-	while (OidIsValid(root = parent_of(root)) && is_trusted(root, function, attached))
+	while (OidIsValid(root = parent_of(root)) && tckpt_is_trusted(root, function))
 		result = root;
 	return result;
 }
@@ -463,7 +380,7 @@ check_others(List *result, Oid function, const Attached *attached)
 							   attached->table, table),
 					  move_call(function, attached, table, attached->key));
 
-	others = taskers_tables(function, attached);
+	others = taskers_tables(function);
 	if (list_member_oid(others, attached->trigger.relid))
 		return result;
 	others = list_concat_unique_oid(others, copies_of(attached));
