@@ -292,6 +292,7 @@ tc_private()
 	tc_env="env -i --default-signal=INT,QUIT PATH=$tc_bin:/usr/local/bin:/usr/bin:/bin"
 	tc_env="$tc_env HOME=$tc_home TMPDIR=$tc_home/tmp LC_ALL=C TZ=UTC"
 	tc_env="$tc_env PGHOST=$tc_home PGPORT=5432 PGUSER=postgres PG_CONFIG=$tc_pg_config"
+	tc_env="$tc_env PGCTLTIMEOUT=300"
 	# How npm gets out, where the network asks for more than nothing.
 	for name in http_proxy https_proxy no_proxy NODE_EXTRA_CA_CERTS npm_config_registry; do
 		value=$(printenv "$name") && tc_env="$tc_env $name=$value"
@@ -364,8 +365,7 @@ tc_start()
 			echo "$setting"
 		done
 	} | tc_user tee -a "$tc_data/postgresql.conf" >/dev/null
-	# shellcheck disable=SC2086	# none, or a path without blanks
-	tc_user "$tc_bin/pg_ctl" -s -w -t 300 ${tc_postgres:+-p $tc_postgres} -D "$tc_data" -l "$tc_home/server.log" start ||
+	tc_user "$tc_bin/pg_ctl" -s -w -D "$tc_data" -l "$tc_home/server.log" start ||
 		tc_die "the server did not start: $(tail -n 20 "$tc_home/server.log")"
 }
 

@@ -295,6 +295,8 @@ model()
 }
 
 # What watches the server finds is a suite of its own, which fails if it is anything.
+# Valgrind stands in the place of the server, so that the servers that tests start are
+# watched as well; but not what initdb runs.
 watch()
 {
 	case $1 in
@@ -304,15 +306,16 @@ watch()
 		valgrind)
 			tc_need valgrind
 			tc_flags='-g -O1'
-			tc_postgres=$tc_home/postgres
 			tc_user mkdir "$tc_home/valgrind"
-			tc_user tee "$tc_postgres" >/dev/null <<-EOF
+			tc_user mv "$tc_bin/postgres" "$tc_bin/postgres.watched"
+			tc_user tee "$tc_bin/postgres" >/dev/null <<-EOF
 				#!/bin/sh
+				[ "\$1" = -D ] || exec '$tc_bin/postgres.watched' "\$@"
 				exec valgrind --quiet --trace-children=yes --track-origins=yes --error-limit=no \\
 					--num-callers=20 --suppressions='$tc_tree/test/valgrind.supp' \\
-					--log-file='$tc_home/valgrind/%p' '$tc_bin/postgres' "\$@"
+					--log-file='$tc_home/valgrind/%p' '$tc_bin/postgres.watched' "\$@"
 			EOF
-			tc_user chmod 755 "$tc_postgres"
+			tc_user chmod 755 "$tc_bin/postgres"
 			;;
 		*) tc_die "nothing watches by the name of $1" ;;
 	esac
@@ -321,7 +324,7 @@ watch()
 watched()
 {
 	case $1 in
-		ubsan) tc_user cat "$tc_home/server.log" ;;
+		ubsan) tc_user find "$tc_home" "$tc_tree" -name '*.log' -exec cat {} + ;;
 		valgrind) tc_user find "$tc_home/valgrind" -type f -exec cat {} + ;;
 	esac | grep -E 'runtime error|^==[0-9]+==' >"$tc_work/watched"
 	head -n 200 "$tc_work/watched"
