@@ -44,6 +44,8 @@ my %values = (
 	regclass => [ q{'hostile.steps'}, 'NULL', '0', '4294967295', q{'pg_class'}, q{'hostile.steps_pkey'}, q{'hostile.plain'},
 		q{'hostile.view'}, q{'hostile.parts'}, q{'hostile.sequence'}, q{'hostile."a""b''c"'}, q{'pg_toast.pg_toast_2618'} ],
 	'text[]' => [ q{'{default}'}, 'NULL', q{'{}'}, q{'{NULL}'}, q{'{{a,b},{c,d}}'}, q{(SELECT array_agg(i::text) FROM generate_series(1, 2000) i)} ],
+	regprocedure => [ q{'tasker_checkpoint_check_table()'}, 'NULL', '0', '4294967295', q{'tasker_checkpoint_doctor()'}, q{'pg_backend_pid()'},
+		q{'hostile.tasker_checkpoint_check_planted()'}, q{'tasker_checkpoint_guard()'}, q{'tasker_checkpoint_check_grants()'} ],
 );
 
 sub pick { return $_[ int(rand(@_)) ]; }
@@ -100,6 +102,7 @@ my $begin = qq{
 	CREATE TABLE hostile.parts (id uuid PRIMARY KEY) PARTITION BY HASH (id);
 	CREATE VIEW hostile.view AS SELECT * FROM hostile.steps;
 	CREATE SEQUENCE hostile.sequence;
+	CREATE FUNCTION hostile.tasker_checkpoint_check_planted() RETURNS int LANGUAGE sql AS 'SELECT 1';
 	CREATE TABLE hostile.by_trigger (call text);
 	GRANT INSERT ON hostile.by_trigger TO PUBLIC;
 	RESET ROLE;
