@@ -50,6 +50,7 @@ OBJS = \
 	src/table/cursor_index.o \
 	src/table/guard.o \
 	src/table/holders.o \
+	src/table/key.o \
 	src/table/reader.o \
 	src/table/registration.o \
 	src/table/rules.o \

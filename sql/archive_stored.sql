@@ -71,6 +71,19 @@ SELECT tasker_checkpoint_trim(2);
 SELECT sequence FROM tasker_checkpoint_save('00000000-0000-0000-0000-000000000009', '10', 10);
 SELECT generation, count(*), min(sequence), max(sequence) FROM tasker_checkpoint_history('00000000-0000-0000-0000-000000000009') GROUP BY 1 ORDER BY 1;
 
+-- a first checkpoint that is not stored leaves what was cleared to the next one
+INSERT INTO steps VALUES ('00000000-0000-0000-0000-000000000008', 'eight', '{"cursor": 20, "items_processed": 2}');
+UPDATE steps SET checkpoint = NULL WHERE note = 'eight';
+CREATE TRIGGER zzz BEFORE UPDATE OR INSERT ON steps FOR EACH ROW EXECUTE FUNCTION suppress();
+UPDATE steps SET checkpoint = '{"cursor": 140, "items_processed": 14}' WHERE note = 'eight';
+SELECT generation, sequence, cursor, cleared_by IS NOT NULL AS cleared FROM tasker_checkpoint_history('00000000-0000-0000-0000-000000000008');
+UPDATE steps SET checkpoint = '{"cursor": 141, "items_processed": 14}' WHERE note = 'eight';
+DROP TRIGGER zzz ON steps;
+SELECT sequence FROM tasker_checkpoint_save('00000000-0000-0000-0000-000000000008', '30', 3);
+SELECT generation, sequence, cursor, cleared_by IS NOT NULL AS cleared FROM tasker_checkpoint_history('00000000-0000-0000-0000-000000000008');
+UPDATE steps SET checkpoint = NULL WHERE note = 'eight';
+SELECT generation, sequence, cursor, cleared_by IS NOT NULL AS cleared FROM tasker_checkpoint_history('00000000-0000-0000-0000-000000000008');
+
 DROP VIEW trail;
 DROP TABLE steps;
 DROP FUNCTION suppress;

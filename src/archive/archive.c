@@ -12,9 +12,11 @@
  * A step's newest row says up to where its history is archived.  It is this
  * step's only if the checkpoint holds what the row says of its last entry, or
  * of the one after it, by number and time: the key may have been deleted and
- * inserted again, or a checkpoint cleared while nothing was archived.
+ * inserted again, or a checkpoint cleared while nothing was archived.  A step
+ * without a checkpoint holds nothing; what was cleared last is its own until its
+ * key is given to another row, which the guard sees, and which ends it here.
  *
- * The step's row is locked by whoever writes here.
+ * The step's row is locked by whoever writes here, or there is none.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,6 +29,9 @@
 #include "archive/archive.h"
 #include "guc.h"
 #include "tasker_checkpoint.h"
+
+/* What comes after a clear whose row is gone: no checkpoint has this time */
+#define NOTHING_NEXT	DT_NOBEGIN
 
 /* The newest row of a step, whose own row is locked. */
 static bool
@@ -77,6 +82,13 @@ has_entry(const TckptHistory *history, int64 sequence, TimestampTz at)
 	return at != 0 && entry_time(history, sequence) == at;
 }
 
+/* Whether a row is of a clear after which its step may begin anew. */
+static bool
+is_open(const TckptChunk *chunk)
+{
+	return chunk->cleared_by != NULL && chunk->next_at != NOTHING_NEXT;
+}
+
 /*
  * Where a step's checkpoint stands, by the newest row of its key.  "present" is
  * all that the checkpoint holds; without one it is empty.
@@ -99,8 +111,8 @@ tckpt_chunk_position(const TckptChunk *newest, const TckptHistory *present)
 	position.generation++;
 	position.archived = 0;
 	position.is_cleared = newest->cleared_by != NULL;
-	position.goes_on = position.is_cleared &&
-		(tckpt_history_length(present) == 0 ? newest->next_at == 0 :
+	position.goes_on = is_open(newest) &&
+		(tckpt_history_length(present) == 0 ||
 		 has_entry(present, 1, newest->next_at));
 	return position;
 }
@@ -144,6 +156,13 @@ write_chunk(Oid function, TckptChunk *chunk, const TckptPosition *position,
 	}
 	else
 		tckpt_chunk_insert(function, chunk);
+}
+
+/* Whether anything is archived, or may have been.  Raises nothing. */
+bool
+tckpt_archive_is_used(Oid function)
+{
+	return tckpt_archive_history || tckpt_chunk_may_exist(function);
 }
 
 /* A row of what the checkpoint holds and is not yet archived. */
@@ -195,16 +214,43 @@ tckpt_archive_cut(Oid function, const pg_uuid_t *step,
 					 cut == present.sequence ? next_at : entry_time(&present, cut + 1));
 }
 
-/* A step without a checkpoint gets its first one: what was cleared is its own. */
+/*
+ * A step without a checkpoint gets its first one: what was cleared is its own.
+ * If that one is not stored after all, the next first one comes here, too.
+ */
 void
 tckpt_archive_begin(Oid function, const pg_uuid_t *step, TimestampTz at)
 {
 	TckptChunk	newest;
 
 	if (tckpt_archive_history && find_newest(function, step, &newest) &&
-		newest.cleared_by != NULL && newest.next_at == 0)
+		is_open(&newest))
 	{
 		newest.next_at = at;
+		tckpt_chunk_update(function, &newest);
+	}
+}
+
+/*
+ * A row is about to get a key that no row has: what was cleared under it was
+ * another's, unless the checkpoint that it brings goes on from there.  That is
+ * so whether or not the row is stored in the end, and whether or not anything is
+ * archived now.
+ */
+void
+tckpt_archive_close(Oid function, const pg_uuid_t *step,
+					const TckptDocument *doc)
+{
+	TckptHistory present;
+	TckptChunk	newest;
+
+	if (!find_newest(function, step, &newest) || !is_open(&newest))
+		return;
+	tckpt_history_read_present(doc, &present);
+	if (tckpt_history_length(&present) == 0 ||
+		!tckpt_chunk_position(&newest, &present).goes_on)
+	{
+		newest.next_at = NOTHING_NEXT;
 		tckpt_chunk_update(function, &newest);
 	}
 }

@@ -19,11 +19,14 @@ typedef struct TckptPosition
 	bool		is_cleared;		/* that row ended a generation */
 } TckptPosition;
 
+extern bool tckpt_archive_is_used(Oid function);
 extern void tckpt_archive_cut(Oid function, const pg_uuid_t *step,
 							  const TckptDocument *old, int64 cut,
 							  TimestampTz next_at);
 extern void tckpt_archive_begin(Oid function, const pg_uuid_t *step,
 								TimestampTz at);
+extern void tckpt_archive_close(Oid function, const pg_uuid_t *step,
+								const TckptDocument *doc);
 extern void tckpt_archive_clear(Oid function, const pg_uuid_t *step,
 								const TckptDocument *old);
 extern bool tckpt_archive_entry(Oid function, const pg_uuid_t *step,

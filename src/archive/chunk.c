@@ -66,6 +66,13 @@ tckpt_chunk_table(Oid function, LOCKMODE lockmode)
 	return tckpt_own_open(function, &archive_table, lockmode);
 }
 
+/* Whether there may be rows, of whatever step.  Raises nothing. */
+bool
+tckpt_chunk_may_exist(Oid function)
+{
+	return !tckpt_own_is_empty(function, &archive_table);
+}
+
 /*
  * Reads a row; false if it is not whole.  What is toasted stays so, and
  * everything stays in "tuple".

@@ -51,6 +51,7 @@ typedef struct TckptChunk
 } TckptChunk;
 
 extern Relation tckpt_chunk_table(Oid function, LOCKMODE lockmode);
+extern bool tckpt_chunk_may_exist(Oid function);
 extern bool tckpt_chunk_read(TupleDesc tupdesc, HeapTuple tuple,
 							 TckptChunk *chunk);
 extern void tckpt_chunk_update(Oid function, TckptChunk *chunk);

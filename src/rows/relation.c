@@ -21,6 +21,7 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_index.h"
 #include "optimizer/optimizer.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -92,6 +93,22 @@ tckpt_own_open(Oid function, const TckptOwnTable *table, LOCKMODE lockmode)
 				 errhint("Create the extension again.")));
 	remember(table->last, seen, function, relid);
 	return rel;
+}
+
+/* Whether a table has no row, nor had one for long, or can't be used at all. */
+bool
+tckpt_own_is_empty(Oid function, const TckptOwnTable *table)
+{
+	Oid			relid = is_known(table->last, function) ? table->last->found :
+		get_relname_relid(table->name, get_func_namespace(function));
+	Relation	rel = OidIsValid(relid) ? try_relation_open(relid, AccessShareLock) : NULL;
+	bool		empty;
+
+	if (rel == NULL)
+		return true;
+	empty = !is_as_created(rel, table) || RelationGetNumberOfBlocks(rel) == 0;
+	relation_close(rel, AccessShareLock);
+	return empty;
 }
 
 /* What an index says of a key whose order is given as ASC or DESC, and no more. */

@@ -49,6 +49,7 @@ typedef struct TckptOwnIndex
 
 extern Relation tckpt_own_open(Oid function, const TckptOwnTable *table,
 							   LOCKMODE lockmode);
+extern bool tckpt_own_is_empty(Oid function, const TckptOwnTable *table);
 extern Oid	tckpt_own_find_index(Relation rel, const TckptOwnIndex *wanted);
 extern Oid	tckpt_own_index(Relation rel, const TckptOwnIndex *wanted);
 extern bool tckpt_own_is_key(Relation rel, Relation index,

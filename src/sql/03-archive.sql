@@ -32,7 +32,7 @@ COMMENT ON COLUMN tasker_checkpoint_archive.last_sequence IS
 COMMENT ON COLUMN tasker_checkpoint_archive.last_at IS
 'time of the last one';
 COMMENT ON COLUMN tasker_checkpoint_archive.next_at IS
-'time of the checkpoint after it, also of the first one after a clear; with last_at it tells whether a checkpoint goes on from here';
+'time of the checkpoint after it, also of the first one after a clear; with last_at it tells whether a checkpoint goes on from here. -infinity: the step is gone, and another has its key';
 COMMENT ON COLUMN tasker_checkpoint_archive.archived_at IS
 'when the row was written; of a clear, when it was cleared';
 COMMENT ON COLUMN tasker_checkpoint_archive.cleared_by IS

@@ -30,6 +30,7 @@
 #include "document/compress.h"
 #include "table/compose.h"
 #include "table/guard.h"
+#include "table/key.h"
 #include "table/rules.h"
 #include "table/stale.h"
 #include "tasker_checkpoint.h"
@@ -66,13 +67,44 @@ is_announced(const TckptWrite *write)
 	return tckpt_same_uuid(write->step, &announced->request->step);
 }
 
+/* The checkpoint that is sent; NULL if there is to be none. */
+static const Jsonb *
+sent_checkpoint(const TckptWrite *write)
+{
+	const Jsonb *new;
+
+	if (write->newvalue == (Datum) 0)
+		return NULL;
+	new = DatumGetJsonbP(write->newvalue);
+	return tckpt_is_json_null(new) ? NULL : new;
+}
+
+/*
+ * A row gets a key.  Where no row has it, what was archived of one that had it
+ * and is gone has nothing to do with this one.  This waits for whoever is at a
+ * row with the key, as the INSERT will; so it comes after all that may refuse.
+ */
+static void
+begin_key(const TckptWrite *write, const pg_uuid_t *key)
+{
+	TckptDocument doc = {0};
+	const Jsonb *new;
+
+	if (key == NULL || !tckpt_write_is_attached(write) ||
+		!tckpt_archive_is_used(write->guard) ||
+		tckpt_key_is_taken(write->rel, write->trigger->tgattr[0], key))
+		return;
+	new = sent_checkpoint(write);
+	if (new != NULL)
+		(void) tckpt_document_read(new, &doc);
+	tckpt_archive_close(write->guard, key, &doc);
+}
+
 /* A step that is dispatched keeps its key. */
 static void
-require_same_key(const TckptWrite *write, const pg_uuid_t *new)
+leave_key(const TckptWrite *write)
 {
-	if (write->step != NULL &&
-		(new == NULL || !tckpt_same_uuid(write->step, new)) &&
-		tckpt_write_is_attached(write))
+	if (write->step != NULL && tckpt_write_is_attached(write))
 		tckpt_dispatch_require_no_event(write->guard, write->step);
 }
 
@@ -347,6 +379,12 @@ guard_clear(const TckptWrite *write)
 	return write->newvalue == (Datum) 0 ? write->new : with_checkpoint(write, (Datum) 0);
 }
 
+static bool
+is_same_key(const pg_uuid_t *a, const pg_uuid_t *b)
+{
+	return a == NULL || b == NULL ? a == b : tckpt_same_uuid(a, b);
+}
+
 /* A step's key, NULL if the row has none. */
 static const pg_uuid_t *
 row_key(HeapTuple row, TupleDesc tupdesc, const Trigger *trigger)
@@ -388,18 +426,6 @@ is_same(const TckptWrite *write)
 	return write->own == NULL && write->oldvalue != (Datum) 0 &&
 		write->newvalue != (Datum) 0 &&
 		same_stored(write->newvalue, write->oldvalue);
-}
-
-/* The checkpoint that is sent; NULL if there is to be none. */
-static const Jsonb *
-sent_checkpoint(const TckptWrite *write)
-{
-	const Jsonb *new;
-
-	if (write->newvalue == (Datum) 0)
-		return NULL;
-	new = DatumGetJsonbP(write->newvalue);
-	return tckpt_is_json_null(new) ? NULL : new;
 }
 
 /* The row to be stored, NULL if none is. */
@@ -445,6 +471,9 @@ tasker_checkpoint_guard(PG_FUNCTION_ARGS)
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	const Trigger *trigger;
 	TckptWrite	write = {.guard = fcinfo->flinfo->fn_oid};
+	const pg_uuid_t *key;
+	bool		has_new_key = true;
+	HeapTuple	row;
 
 	check_protocol(fcinfo);
 
@@ -461,13 +490,19 @@ tasker_checkpoint_guard(PG_FUNCTION_ARGS)
 		write.oldvalue = row_checkpoint(write.old, write.tupdesc, trigger);
 	}
 	write.newvalue = row_checkpoint(write.new, write.tupdesc, trigger);
-	write.step = row_key(write.old != NULL ? write.old : write.new,
-						 write.tupdesc, trigger);
+	key = row_key(write.new, write.tupdesc, trigger);
+	write.step = key;
 	if (write.old != NULL)
 	{
-		require_same_key(&write, row_key(write.new, write.tupdesc, trigger));
+		write.step = row_key(write.old, write.tupdesc, trigger);
+		has_new_key = !is_same_key(write.step, key);
+		if (has_new_key)
+			leave_key(&write);
 		if (is_announced(&write))
 			write.own = announced;
 	}
-	return PointerGetDatum(guard_row(&write));
+	row = guard_row(&write);
+	if (has_new_key)
+		begin_key(&write, key);
+	return PointerGetDatum(row);
 }

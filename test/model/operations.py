@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from world import (
-    ABSENT, DIRECTIVES, GONE, KNOWN, Event, Receipt, SqlError, Step, Tx, World,
+    ABSENT, DIRECTIVES, KNOWN, Event, Receipt, SqlError, Step, Tx, World,
     dump, ident, numbered, same, sequence, wild,
 )  # fmt: skip
 
@@ -464,8 +464,10 @@ def lock_row(w: World, tx: Tx, s: Any) -> Any:
     holder = w.holder(tx, key)
     if holder and holder.writes.get(key, ABSENT) is None:
         tx.memo["deleted"] = w.committed.get(key)
-    row = w.lock_step(tx, s)
-    return row if tx.memo.get("deleted", row) is row else None
+    elif not tx.repeatable and "deleted" in tx.memo:
+        if w.committed.get(key) is not tx.memo["deleted"]:
+            return None
+    return w.lock_step(tx, s)
 
 
 def change(w: World, tx: Tx, s: Any, sent: Any, inserted: bool = False, **others: Any) -> int:
@@ -488,6 +490,9 @@ def conflicting(w: World, tx: Tx, s: Any) -> bool:
     """Whether the row that an INSERT brings is there; waits to know it."""
     key = ("step", s)
     holder = w.holder(tx, key)
+    if holder and holder.waits_for is not None:
+        # it may have changed the row before it began to wait
+        raise Skip
     if holder and (key in holder.writes or w.newest(tx, key) is None):
         w.lock(tx, key)
     return w.newest(tx, key) is not None
@@ -560,6 +565,19 @@ def update(w: World, tx: Tx, s: Any, doc: Any) -> int:
 
 
 @operation(
+    lambda s, doc: f"UPDATE {TABLE} SET note = -1, checkpoint = {json_sql(doc)} {where(s)}"
+)
+def suppressed(w: World, tx: Tx, s: Any, doc: Any) -> int:
+    """What a later trigger keeps from being stored: all is as it was."""
+    row = lock_row(w, tx, s)
+    if row is not None:
+        trail = w.trail(tx, s)
+        w.guard_update(tx, s, row.doc, None if doc is ABSENT else doc)
+        w.put_trail(tx, s, trail)
+    return wrote(tx, 0)
+
+
+@operation(
     lambda s, doc: f"UPDATE {TABLE} SET checkpoint = jsonb_set({json_sql(doc)}, '{{history}}', "
     f"coalesce((SELECT checkpoint -> 'history' FROM {TABLE} {where(s)}), '[]'::jsonb) || "
     f"jsonb_build_array(jsonb_build_object('cursor', {json_sql(doc)} -> 'cursor', "
@@ -616,7 +634,7 @@ def delete(w: World, tx: Tx, s: Any) -> int:
     row = lock_row(w, tx, s)
     if row is not None:
         w.put(tx, ("step", s), None)
-        w.put_trail(tx, s, (GONE,))
+        w.put_trail(tx, s, ())
     return wrote(tx, 0 if row is None else 1)
 
 

@@ -31,10 +31,12 @@ OPERATIONS: Operations = [
     ("release", CURRENT, "0", True), ("dispatch", S), ("claim", "v", "1 hour", 1, None),
     ("claim", "v", "1 microsecond", 1, S), ("pause", S), ("resume", S), ("cancel", S),
     ("rewind", S, 1, ABSENT), ("clear", S), ("reset", S, False), ("reset", S, True),
-    ("update", S, DOCUMENT), ("update", S, ABSENT), ("tasker", S, {**DOCUMENT, "history": []}),
+    ("update", S, DOCUMENT), ("update", S, ABSENT), ("suppressed", S, DOCUMENT),
+    ("suppressed", S, ABSENT), ("tasker", S, {**DOCUMENT, "history": []}),
     ("upsert", S, DOCUMENT), ("insert_nothing", S, DOCUMENT), ("merge", S, DOCUMENT),
     *(("write_back", ("copy", 0), how) for how in COPY_CHANGES),
     ("write_back", ("copy", 1), "as it was"), ("delete", S), ("insert", S, DOCUMENT),
+    ("insert", S, ABSENT),
     ("finish", S), ("annotate", S, 1), ("rekey", S), ("purge",), ("trim", 1), ("purge_events",),
 ]  # fmt: skip
 

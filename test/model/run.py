@@ -219,9 +219,9 @@ class Generator:
             "save": 14, "yield_": 9, "repeat": 7, "step_event": 2, "claim": 14, "heartbeat": 3,
             "complete": 2, "release": 4, "dispatch": 5, "pause": 3, "resume": 4, "cancel": 1,
             "rewind": 4, "clear": 2, "reset": 2, "insert": 2, "insert_nothing": 2, "upsert": 3,
-            "merge": 3, "update": 5, "tasker": 4, "copy": 5, "write_back": 8, "delete": 1,
-            "finish": 1, "annotate": 2, "work": 3, "hold": 1, "rekey": 1, "purge": 1, "trim": 1,
-            "purge_events": 1, "begin": 7, "commit": 6, "rollback": 2, "savepoint": 3,
+            "merge": 3, "update": 5, "suppressed": 2, "tasker": 4, "copy": 5, "write_back": 8,
+            "delete": 2, "finish": 1, "annotate": 2, "work": 3, "hold": 1, "rekey": 1, "purge": 1,
+            "trim": 1, "purge_events": 1, "begin": 7, "commit": 6, "rollback": 2, "savepoint": 3,
             "rollback_to": 3, "release_savepoint": 1,
         }  # fmt: skip
         name = pick(list(names), list(names.values()))[0]
@@ -248,6 +248,7 @@ class Generator:
             "upsert": lambda: (s, self.document(False)),
             "merge": lambda: (s, self.document(False)),
             "update": lambda: (s, self.document(False)),
+            "suppressed": lambda: (s, self.document(False)),
             "tasker": lambda: (s, {
                 "cursor": self.items, "items_processed": self.number(), "history": [],
                 "timestamp": "2026-01-06T12:00:00.123456789Z", "accumulated_results": None,

@@ -20,7 +20,6 @@ OWN_KEYS = {
     "history", "history_truncated",
 }  # fmt: skip
 ABSENT = object()
-GONE = "of a row that was deleted"
 DIRECTIVES = ("continue", "pause", "cancel")
 
 # Where the server does otherwise; README.md says what is right.  The model follows
@@ -578,7 +577,8 @@ class World:
         history = sent.get("history", ABSENT)
         if history is not ABSENT and not isinstance(history, list):
             raise SqlError("23514")
-        self.check_wild(tx, sent, False)
+        changed = {k: v for k, v in sent.items() if not same(v, old.get(k, ABSENT))}
+        self.check_wild(tx, changed, False)
         if self.others_size(sent) > self.others_size(old):
             self.check_results(tx, sent, old, False)
         kept = entries(old)
@@ -619,7 +619,7 @@ class World:
         trail = self.trail(tx, step)
         if not self.settings["archive_history"]:
             self.put_trail(tx, step, ())
-        elif trail and GONE not in trail:
+        elif trail:
             last = trail[-1]
             results = doc.get("accumulated_results") if isinstance(doc, dict) else None
             self.put_trail(tx, step, (*trail[:-1], (last[0], True, results)))
@@ -633,8 +633,6 @@ class World:
         if doc is None or (old is not None and old.doc is doc):
             return
         trail = self.trail(tx, step)
-        if GONE in trail:
-            trail = ()
         if not trail or trail[-1][1] or old is None or old.doc is None:
             trail = (*trail, ((), False, None))
         known = dict(trail[-1][0]) if self.settings["archive_history"] else {}

@@ -1,0 +1,97 @@
+/*-------------------------------------------------------------------------
+ *
+ * key.c
+ *	  Whether a row of the steps table has a key, whoever may see it.
+ *
+ * It is asked before a row gets the key, and found out as the check for
+ * uniqueness does it that follows: row security hides nothing, and a transaction
+ * that is at such a row is waited for.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_type.h"
+#include "storage/lmgr.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/typcache.h"
+
+#include "table/key.h"
+#include "tasker_checkpoint.h"
+
+/* Whether all rows can be found by an index that begins with the column. */
+static bool
+is_usable(Relation index, AttrNumber attno)
+{
+	return index->rd_index->indisvalid &&
+		index->rd_rel->relam == BTREE_AM_OID &&
+		index->rd_index->indkey.values[0] == attno &&
+		index->rd_opfamily[0] == lookup_type_cache(UUIDOID, TYPECACHE_BTREE_OPFAMILY)->btree_opf &&
+		RelationGetIndexPredicate(index) == NIL;
+}
+
+/* InvalidOid if there is none: then all rows are looked at. */
+static Oid
+find_index(Relation rel, AttrNumber attno)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	Oid			found = InvalidOid;
+	ListCell   *cell;
+
+	foreach(cell, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		if (is_usable(index, attno))
+			found = lfirst_oid(cell);
+		index_close(index, AccessShareLock);
+		if (OidIsValid(found))
+			break;
+	}
+	list_free(indexes);
+	return found;
+}
+
+/* As SnapshotDirty has it: who is at the row is in the snapshot. */
+static bool
+find_row(Relation rel, Oid index, ScanKey key, Snapshot dirty,
+		 ItemPointer tid)
+{
+	SysScanDesc scan = systable_beginscan(rel, index, OidIsValid(index), dirty, 1, key);
+	HeapTuple	tuple = systable_getnext(scan);
+	bool		found = HeapTupleIsValid(tuple);
+
+	if (found)
+		*tid = tuple->t_self;
+	systable_endscan(scan);
+	return found;
+}
+
+bool
+tckpt_key_is_taken(Relation rel, AttrNumber attno, const pg_uuid_t *key)
+{
+	Oid			index = find_index(rel, attno);
+	SnapshotData dirty;
+	ItemPointerData tid;
+	ScanKeyData scankey;
+
+	ScanKeyInit(&scankey, attno, BTEqualStrategyNumber, F_UUID_EQ,
+				UUIDPGetDatum(key));
+	InitDirtySnapshot(dirty);
+	while (find_row(rel, index, &scankey, &dirty, &tid))
+	{
+		TransactionId busy = TransactionIdIsValid(dirty.xmin) ? dirty.xmin : dirty.xmax;
+
+		if (!TransactionIdIsValid(busy))
+			return true;
+		if (dirty.speculativeToken != 0)
+			SpeculativeInsertionWait(busy, dirty.speculativeToken);
+		else
+			XactLockTableWait(busy, rel, &tid, XLTW_InsertIndexUnique);
+	}
+	return false;
+}
