@@ -279,6 +279,14 @@ reference()
 	done
 }
 
+# docs/design.md lists the decisions.
+decisions()
+{
+	files '^docs/decisions/' | while read -r file; do
+		grep -qF "(${file#docs/})" docs/design.md || echo "docs/design.md: does not list $file"
+	done
+}
+
 shells()
 {
 	files '(\.sh|^\.ci/run)$' | xargs -r -d '\n' shellcheck -x
@@ -300,6 +308,7 @@ check "the install script pins the search_path" install_script
 check "links in documents lead somewhere" links
 check "the reference is whole and short" reference
 check "files that documents name are there" named_files
+check "docs/design.md lists the decisions" decisions
 if command -v shellcheck >/dev/null; then
 	check "shellcheck is content" shells
 fi
