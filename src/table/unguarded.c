@@ -82,10 +82,12 @@ taskers_tables(Oid function)
 	ListCell   *cell;
 
 	foreach(cell, tckpt_candidates(function, true))
+	{
 		if (!get_rel_relispartition(lfirst_oid(cell)) &&
 			tckpt_is_trusted(lfirst_oid(cell), function) &&
 			tckpt_column_of_type(lfirst_oid(cell), TASKER_KEY, UUIDOID) != InvalidAttrNumber)
 			result = lappend_oid(result, lfirst_oid(cell));
+	}
 	return result;
 }
 
