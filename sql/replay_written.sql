@@ -63,8 +63,28 @@ SELECT sequence FROM tasker_checkpoint_save(:'s2', '5', 5, NULL, :'e2');
 SELECT sequence, replayed FROM tasker_checkpoint_save(:'s1', '10', 10, NULL, :'e1');
 COMMIT;
 BEGIN;
+SELECT tasker_checkpoint_trim(100), tasker_checkpoint_purge('1 day'), tasker_checkpoint_purge_events(), tasker_checkpoint_purge_archive('1 day');
+SELECT sequence, replayed FROM tasker_checkpoint_save(:'s1', '10', 10, NULL, :'e1');
+COMMIT;
+BEGIN;
 INSERT INTO work VALUES (11);
 SELECT tasker_checkpoint_heartbeat(:'e1');
+SELECT tasker_checkpoint_save(:'s1', '10', 10, NULL, :'e1'); -- fail
+ROLLBACK;
+BEGIN;
+INSERT INTO work VALUES (11);
+SELECT tasker_checkpoint_trim(100, dry_run => true);
+SELECT tasker_checkpoint_trim(100);
+SELECT tasker_checkpoint_save(:'s1', '10', 10, NULL, :'e1'); -- fail
+ROLLBACK;
+-- a logical message, which is no command that writes, also after a call of ours
+BEGIN;
+SELECT pg_logical_emit_message(true, 'outbox', 'x') IS NOT NULL AS sent;
+SELECT tasker_checkpoint_save(:'s1', '10', 10, NULL, :'e1'); -- fail
+ROLLBACK;
+BEGIN;
+SELECT tasker_checkpoint_dispatch(:'s1');
+SELECT pg_logical_emit_message(true, 'outbox', 'x') IS NOT NULL AS sent;
 SELECT tasker_checkpoint_save(:'s1', '10', 10, NULL, :'e1'); -- fail
 ROLLBACK;
 

@@ -21,6 +21,7 @@
 #include "api/interval.h"
 #include "archive/archive.h"
 #include "dispatch/events.h"
+#include "dispatch/transaction.h"
 #include "document/build.h"
 #include "table/steps.h"
 #include "tasker_checkpoint.h"
@@ -92,8 +93,16 @@ begin_maintenance(FunctionCallInfo fcinfo, int argno, const char *function)
 	tckpt_require_argument(fcinfo, argno, "dry_run");
 	dry_run = PG_GETARG_BOOL(argno);
 	if (!dry_run)
-		PreventCommandIfReadOnly(function);
+		(void) tckpt_begin_write(function);
 	return dry_run;
+}
+
+static int64
+end_maintenance(bool dry_run, int64 count)
+{
+	if (!dry_run)
+		tckpt_end_write();
+	return count;
 }
 
 /*
@@ -206,7 +215,7 @@ tasker_checkpoint_purge(PG_FUNCTION_ARGS)
 				 errdetail("It has no column \"processed\" of type boolean."),
 				 errhint("Set the column %s of those steps to NULL by an UPDATE of yours.",
 						 steps->checkpoint)));
-	PG_RETURN_INT64(sweep_steps(fcinfo, steps, &sweep));
+	PG_RETURN_INT64(end_maintenance(sweep.dry_run, sweep_steps(fcinfo, steps, &sweep)));
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_trim);
@@ -215,6 +224,7 @@ Datum
 tasker_checkpoint_trim(PG_FUNCTION_ARGS)
 {
 	Sweep		sweep = {.remove = false};
+	TckptSteps *steps;
 
 	sweep.dry_run = begin_maintenance(fcinfo, 3, "tasker_checkpoint_trim()");
 	tckpt_require_argument(fcinfo, 0, "entries");
@@ -227,7 +237,8 @@ tasker_checkpoint_trim(PG_FUNCTION_ARGS)
 				 errhint("0 keeps no entry.")));
 	sweep.cutoff = require_cutoff(fcinfo, 1);
 	sweep.max_rows = require_max_rows(fcinfo, 2);
-	PG_RETURN_INT64(sweep_steps(fcinfo, open_steps(fcinfo, sweep.dry_run), &sweep));
+	steps = open_steps(fcinfo, sweep.dry_run);
+	PG_RETURN_INT64(end_maintenance(sweep.dry_run, sweep_steps(fcinfo, steps, &sweep)));
 }
 
 /*
@@ -320,7 +331,7 @@ tasker_checkpoint_purge_events(PG_FUNCTION_ARGS)
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 	tckpt_event_scan_end(scan);
-	PG_RETURN_INT64(count);
+	PG_RETURN_INT64(end_maintenance(dry_run, count));
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_purge_archive);
@@ -331,7 +342,8 @@ tasker_checkpoint_purge_archive(PG_FUNCTION_ARGS)
 	bool		dry_run = begin_maintenance(fcinfo, 2, "tasker_checkpoint_purge_archive()");
 	TimestampTz cutoff = require_cutoff(fcinfo, 0);
 	int64		max_rows = require_max_rows(fcinfo, 1);
+	int64		count;
 
-	PG_RETURN_INT64(tckpt_chunk_purge(fcinfo->flinfo->fn_oid, cutoff,
-									  max_rows, dry_run));
+	count = tckpt_chunk_purge(fcinfo->flinfo->fn_oid, cutoff, max_rows, dry_run);
+	PG_RETURN_INT64(end_maintenance(dry_run, count));
 }

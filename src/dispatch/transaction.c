@@ -11,7 +11,8 @@
  * Every command that can write moves the command counter on, whether or not it
  * finds anything to write.  Each function of ours that writes begins with
  * tckpt_begin_write() and ends with tckpt_end_write(); what the counter has
- * moved in between two of them was done by others.
+ * moved in between two of them was done by others.  So was a transaction id that
+ * has appeared there, as with a logical message, which is no command that writes.
  *
  * All is forgotten when the transaction ends.
  *
@@ -38,6 +39,7 @@ static struct
 {
 	bool		called;			/* a function of ours was, "mark" is set */
 	CommandId	mark;			/* the counter when the last one ended */
+	bool		has_xid;		/* there was a transaction id then */
 	bool		has_written;	/* others have */
 	bool		has_warned;
 }			state;
@@ -83,6 +85,13 @@ tckpt_transaction_init(void)
 	RegisterSubXactCallback(subxact_callback, NULL);
 }
 
+static void
+set_mark(void)
+{
+	state.mark = GetCurrentCommandId(false);
+	state.has_xid = TransactionIdIsValid(GetTopTransactionIdIfAny());
+}
+
 /*
  * A function of ours begins that writes.  Raises 25006 where nothing can be
  * written.  Returns whether the transaction has written, other than by our
@@ -91,18 +100,15 @@ tckpt_transaction_init(void)
 bool
 tckpt_begin_write(const char *function)
 {
-	CommandId	now;
-
 	PreventCommandIfReadOnly(function);
 
 	/* so that what the statement around us has written counts */
 	CommandCounterIncrement();
-	now = GetCurrentCommandId(false);
-	if (state.called ? now != state.mark :
-		now != FirstCommandId || TransactionIdIsValid(GetTopTransactionIdIfAny()))
+	if (GetCurrentCommandId(false) != (state.called ? state.mark : FirstCommandId) ||
+		(!state.has_xid && TransactionIdIsValid(GetTopTransactionIdIfAny())))
 		state.has_written = true;
 	state.called = true;
-	state.mark = now;
+	set_mark();
 	return state.has_written;
 }
 
@@ -111,7 +117,7 @@ void
 tckpt_end_write(void)
 {
 	CommandCounterIncrement();
-	state.mark = GetCurrentCommandId(false);
+	set_mark();
 }
 
 /* A new checkpoint was accepted under an event. */
