@@ -23,8 +23,14 @@
 #include "table/rules.h"
 #include "tasker_checkpoint.h"
 
-/* A stored time further ahead of the clock than this is not believed */
+/* A time further ahead of the clock than this is not believed */
 #define MAX_CLOCK_LEAD	(5 * SECS_PER_MINUTE * USECS_PER_SEC)
+
+bool
+tckpt_is_believed(TimestampTz at, TimestampTz now)
+{
+	return at <= now || at - now <= MAX_CLOCK_LEAD;
+}
 
 /* The time of a new checkpoint, which never runs behind the stored one. */
 static TimestampTz
@@ -34,7 +40,7 @@ checkpoint_time(const TckptDocument *old)
 	TimestampTz stored;
 
 	if (tckpt_document_time(old, &stored) &&
-		stored >= now && stored - now <= MAX_CLOCK_LEAD)
+		stored >= now && tckpt_is_believed(stored, now))
 		return stored + 1;
 	return now;
 }

@@ -11,6 +11,7 @@
 
 #include "table/write.h"
 
+extern bool tckpt_is_believed(TimestampTz at, TimestampTz now);
 extern bool tckpt_has_progressed(const TckptDocument *doc,
 								 const TckptDocument *old);
 extern Jsonb *tckpt_compose_new(const TckptWrite *write, TckptDocument *doc,

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "utils/timestamp.h"
 
 #include "document/history.h"
 #include "table/compose.h"
@@ -125,45 +126,90 @@ is_fresh(const TckptWrite *write, TimestampTz at)
 }
 
 /*
- * Whether a composed document of that time is older than the stored one.  As
- * long as the stored history goes back to that time it knows: an earlier
- * checkpoint has an entry, of which a client may have kept no fractions of a
- * second.  What has none there is new, by the clock of a writer who composes
- * like us.
+ * Whether a history has this checkpoint, of which a client may have kept no
+ * fractions of a second.
  */
 static bool
-is_older(const TckptWrite *write, const TckptDocument *doc, TimestampTz at)
+has_checkpoint(const TckptHistory *history, const TckptDocument *doc,
+			   TimestampTz at)
 {
-	TckptHistory sent;
-	TckptHistory stored;
-	TimestampTz stored_at;
-	int64		first;
-	bool		goes_back = false;
+	int64		first = history->sequence - tckpt_history_length(history) + 1;
 
-	tckpt_history_read(&write->olddoc, &stored);
-	if (!tckpt_document_time(&write->olddoc, &stored_at))
-	{
-		tckpt_history_read(doc, &sent);
-		return sent.sequence < stored.sequence;
-	}
-	if (at == stored_at)
-		return false;
-
-	first = stored.sequence - tckpt_history_length(&stored) + 1;
-	for (int64 sequence = first; sequence <= stored.sequence; sequence++)
+	for (int64 sequence = first; sequence <= history->sequence; sequence++)
 	{
 		TckptDocument entry;
 		TimestampTz entry_at;
 
-		if (!tckpt_history_entry(&stored, sequence, &entry) ||
-			!tckpt_document_time(&entry, &entry_at))
-			continue;
-		if (at == entry_at ||
-			(is_entry_of(&entry, doc) && at / USECS_PER_SEC == entry_at / USECS_PER_SEC))
+		if (tckpt_history_entry(history, sequence, &entry) &&
+			tckpt_document_time(&entry, &entry_at) &&
+			(at == entry_at ||
+			 (is_entry_of(&entry, doc) && at / USECS_PER_SEC == entry_at / USECS_PER_SEC)))
 			return true;
-		goes_back = goes_back || entry_at < at;
 	}
-	return at < stored_at && !goes_back;
+	return false;
+}
+
+/* Whether all entries of a history are of that time or later. */
+static bool
+begins_at(const TckptHistory *history, TimestampTz at)
+{
+	int64		first = history->sequence - tckpt_history_length(history) + 1;
+
+	for (int64 sequence = first; sequence <= history->sequence; sequence++)
+	{
+		TckptDocument entry;
+		TimestampTz entry_at;
+
+		if (tckpt_history_entry(history, sequence, &entry) &&
+			tckpt_document_time(&entry, &entry_at) && entry_at < at)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Whether a composed document of that time is older than the stored one.  What
+ * the stored history has is.  What was composed on top of an entry of it, and is
+ * not there, is new, by whatever clock: writers compose like us, also at once.
+ * Then a lower number decides, and else an earlier time, if it is not one that
+ * the stored history goes back to: that would have the document.
+ *
+ * A history of the document alone may be that of a first checkpoint, or of a
+ * writer who keeps none: its number says nothing where the times can be believed.
+ */
+static bool
+is_older(const TckptWrite *write, const TckptDocument *doc, TimestampTz at)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TckptHistory sent;
+	TckptHistory stored;
+	TckptDocument before;
+	TimestampTz before_at;
+	TimestampTz stored_at;
+	bool		has_before;
+	bool		has_time = tckpt_document_time(&write->olddoc, &stored_at);
+	bool		is_alone;
+
+	if (has_time && at == stored_at)
+		return false;
+
+	tckpt_history_read(doc, &sent);
+	tckpt_history_read(&write->olddoc, &stored);
+	if (has_checkpoint(&stored, doc, at))
+		return true;
+	has_before = tckpt_history_entry(&sent, sent.sequence - 1, &before);
+	if (has_before && printed_time(&before, &before_at) &&
+		has_checkpoint(&stored, &before, before_at))
+		return false;
+
+	has_time = has_time && tckpt_is_believed(stored_at, now);
+	is_alone = has_time && tckpt_is_believed(at, now) &&
+		tckpt_history_length(&sent) == 1 && sent.sequence == 1;
+	if (sent.sequence < stored.sequence && !is_alone)
+		return true;
+	if (sent.sequence == stored.sequence + 1 && !has_before)
+		return false;
+	return has_time && at < stored_at && begins_at(&stored, at);
 }
 
 /*

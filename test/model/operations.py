@@ -629,6 +629,26 @@ def write_back(w: World, tx: Tx, s: Any, copy: Step, how: str) -> int:
     return change(w, tx, s, doc, processed=copy.processed, note=copy.note)
 
 
+def composed(copy: Step, items: int, at: str, how: str) -> Any:
+    """A document on top of a copy, by a writer who composes like the guard."""
+    own = {"cursor": items, "items_processed": items, "timestamp": at}
+    old = copy.doc if isinstance(copy.doc, dict) and how != "alone" else {}
+    history = old.get("history")
+    doc = {**own, "history": [*(history if isinstance(history, list) else []), own]}
+    if how == "counted" and "history_truncated" in old:
+        doc["history_truncated"] = old["history_truncated"]
+    return doc
+
+
+@operation(
+    lambda s, copy, items, at, how: f"UPDATE {TABLE} SET "
+    f"checkpoint = {json_sql(composed(copy, items, at, how))} {where(s)}"
+)
+def compose(w: World, tx: Tx, s: Any, copy: Step, items: int, at: str, how: str) -> int:
+    """A writer with a clock of its own, who has read the copy."""
+    return change(w, tx, s, composed(copy, items, at, how))
+
+
 @operation(lambda s: f"DELETE FROM {TABLE} {where(s)}")
 def delete(w: World, tx: Tx, s: Any) -> int:
     row = lock_row(w, tx, s)

@@ -167,6 +167,12 @@ class Generator:
             items = self.random.choice([None, -1])
         return (s, self.cursor(), items, self.results())
 
+    def time(self) -> str:
+        """What a clock says that is ahead or behind."""
+        skew = self.random.choice([-366 * 86400, -3600, -30, 0, 0, 1, 30, 3600, 366 * 86400])
+        at = datetime.now(UTC) + timedelta(seconds=skew)
+        return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
     def document(self, insert: bool) -> Any:
         """One that a client might send."""
         doc: dict[str, Any] = {"cursor": self.cursor(), "items_processed": self.number()}
@@ -220,8 +226,8 @@ class Generator:
             "complete": 2, "release": 4, "dispatch": 5, "pause": 3, "resume": 4, "cancel": 1,
             "rewind": 4, "clear": 2, "reset": 2, "insert": 2, "insert_nothing": 2, "upsert": 3,
             "merge": 3, "update": 5, "suppressed": 2, "tasker": 4, "copy": 5, "write_back": 8,
-            "delete": 2, "finish": 1, "annotate": 2, "work": 3, "hold": 1, "rekey": 1, "purge": 1,
-            "trim": 1, "purge_events": 1, "begin": 7, "commit": 6, "rollback": 2, "savepoint": 3,
+            "compose": 4, "delete": 2, "finish": 1, "annotate": 2, "work": 3, "hold": 1, "rekey": 1,
+            "purge": 1, "trim": 1, "purge_events": 1, "begin": 7, "commit": 6, "rollback": 2, "savepoint": 3,
             "rollback_to": 3, "release_savepoint": 1,
         }  # fmt: skip
         name = pick(list(names), list(names.values()))[0]
@@ -256,6 +262,10 @@ class Generator:
             "write_back": lambda: (
                 ("copy", self.random.choice([0, 0, 0, 1, 2])),
                 self.random.choice([*COPY_CHANGES, *["as it was"] * len(COPY_CHANGES)]),
+            ),
+            "compose": lambda: (
+                ("copy", self.random.choice([0, 0, 1])), self.number(), self.time(),
+                self.random.choice(["as it was", "as it was", "counted", "counted", "alone"]),
             ),
             "annotate": lambda: (s, self.items),
             "trim": lambda: (self.random.choice([0, 1, 2]),),

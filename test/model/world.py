@@ -267,29 +267,42 @@ def is_stale(sent: Any, old: Any) -> bool:
     if not composed:
         return False
     stored = moment(old.get("timestamp"))
-    if stored is None and isinstance(old.get("timestamp"), Unknown):
-        # made in this transaction, and not seen yet
-        return any(
-            isinstance(entry.get("timestamp"), Unknown) or then is not None and at == then
-            for entry in entries(old)
-            for then in [moment(entry.get("timestamp"))]
-        )
-    if stored is None or at is None:
-        return sequence(sent) < sequence(old)
-    if at == stored:
+    # made in this transaction, and not seen yet: later than all that is sent
+    unseen = stored is None and isinstance(old.get("timestamp"), Unknown)
+    if at is not None and at == stored:
         return False
-    goes_back = False
+    if has_checkpoint(old, sent, at):
+        return True
+    before = history[-2] if isinstance(history, list) and len(history) > 1 else None
+    if isinstance(before, dict) and has_checkpoint(old, before, moment(before.get("timestamp"))):
+        return False
+    timed = unseen or believed(stored)
+    alone = timed and believed(at) and len(history or []) == 1 and sequence(sent) == 1
+    if sequence(sent) < sequence(old) and not alone:
+        return True
+    if sequence(sent) == sequence(old) + 1 and not isinstance(before, dict):
+        return False
+    times = [moment(entry.get("timestamp")) for entry in entries(old)]
+    return timed and (unseen or at < stored) and not any(then and then < at for then in times)
+
+
+def believed(at: Any) -> bool:
+    """Whether a time is none that is far ahead of the clock."""
+    return at is not None and at - datetime.now(UTC) <= timedelta(minutes=5)
+
+
+def has_checkpoint(old: Any, sent: Any, at: Any) -> bool:
+    """Whether a history has this checkpoint, perhaps without fractions of a second."""
     for entry in entries(old):
         then = moment(entry.get("timestamp"))
-        if then is None:
+        if at is None or then is None:
             continue
         alike = same(entry.get("cursor", ABSENT), sent.get("cursor", ABSENT)) and same(
             entry.get("items_processed", sent.get("items_processed")), sent.get("items_processed")
         )
         if at == then or (alike and at.replace(microsecond=0) == then.replace(microsecond=0)):
             return True
-        goes_back = goes_back or then < at
-    return at < stored and not goes_back
+    return False
 
 
 class World:
