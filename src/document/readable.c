@@ -1,12 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * readable.c
- *	  What readers of a checkpoint can take: numbers and nesting.
+ *	  What readers of a checkpoint can take: numbers, nesting, length as text.
  *
  * A number of 12 bytes can have 131072 digits, and a kilobyte a hundred levels
  * of arrays.  Most readers hold numbers in a double, and have a limit of their
  * own for nesting.  So every number and container is looked at where it lies;
  * nothing is written out, and the first offence ends the search.
+ *
+ * No text can be sent that is longer than 1 GB, which a jsonb of a few MB can be;
+ * whoever reads it gets an error, and so does a claim that would deliver it.
  *
  * Pure functions of their arguments, like document.c.
  *
@@ -24,6 +27,12 @@
 
 /* Levels of the array and the object in which a history has its entries */
 #define HISTORY_LEVELS 2
+
+/*
+ * No value takes more bytes as text for each of its own.  A number of a thousand
+ * digits takes 12, a control character in a string becomes six.
+ */
+#define MAX_GROWTH 128
 
 /*
  * The greatest double, rounded up to the digits that it is written with:
@@ -138,6 +147,99 @@ value_breach(const TckptValue *value, int level, TckptUnreadable *found)
 	return number_breach(value, found);
 }
 
+static bool
+is_own_key(const TckptPair *pair, TckptKey key)
+{
+	return pair->keylen == tckpt_own_keys[key].len &&
+		memcmp(pair->key, tckpt_own_keys[key].name, pair->keylen) == 0;
+}
+
+/* Whether a key is one that the guard writes, whatever was sent. */
+static bool
+is_guards(const TckptPair *pair)
+{
+	return is_own_key(pair, TCKPT_KEY_HISTORY) ||
+		is_own_key(pair, TCKPT_KEY_TIMESTAMP) ||
+		is_own_key(pair, TCKPT_KEY_TRUNCATED);
+}
+
+/* As core writes a string, in quotes. */
+static Size
+string_text(const char *data, uint32 len)
+{
+	Size		size = len + 2;
+
+	for (uint32 i = 0; i < len; i++)
+	{
+		unsigned char c = data[i];
+
+		if (c == '"' || c == '\\' || (c >= '\b' && c <= '\r' && c != '\v'))
+			size += 1;
+		else if (c < ' ')
+			size += 5;
+	}
+	return size;
+}
+
+static Size
+number_text(const TckptValue *value)
+{
+	TckptNumber number;
+
+	if (!tckpt_value_to_number(value, &number))
+		return 0;
+	return (number.negative ? 1 : 0) + Max(integer_digits(&number), 1) +
+		(number.scale > 0 ? 1 + number.scale : 0);
+}
+
+/*
+ * The length of a value as text.  It is readable so far, so that recursion has
+ * an end.
+ */
+static Size
+value_text(const TckptValue *value)
+{
+	const JsonbContainer *container = (const JsonbContainer *) value->data;
+	bool		is_object;
+	uint32		n;
+	const char *data;
+	uint32		start = 0;
+	Size		size;
+
+	switch (value->type)
+	{
+		case JENTRY_ISSTRING:
+			return string_text(value->data, value->len);
+		case JENTRY_ISNUMERIC:
+			return number_text(value);
+		case JENTRY_ISBOOL_FALSE:
+			return strlen("false");
+		case JENTRY_ISBOOL_TRUE:
+		case JENTRY_ISNULL:
+			return strlen("true");
+	}
+
+	CHECK_FOR_INTERRUPTS();
+	is_object = JsonContainerIsObject(container);
+	n = JsonContainerSize(container);
+	size = strlen("[]") + (n > 0 ? n - 1 : 0) * strlen(", ") +
+		(is_object ? n * strlen(": ") : 0);
+	if (is_object)
+		n *= 2;
+	data = (const char *) &container->children[n];
+	for (uint32 i = 0; i < n; i++)
+	{
+		uint32		end = start;
+		TckptValue	element;
+
+		JBE_ADVANCE_OFFSET(end, container->children[i]);
+		element = tckpt_value_at(data, start, end, container->children[i]);
+		size += value_text(&element);
+		start = end;
+	}
+	return size;
+}
+
 /*
  * Whether readers can take a value; if not, why.  "level" is that of the
  * container around it, 0 if there is none.  An absent value is readable.
@@ -146,23 +248,92 @@ bool
 tckpt_value_is_readable(const TckptValue *value, int level,
 						TckptUnreadable *found)
 {
-	found->digits = 0;
+	memset(found, 0, sizeof(*found));
 	found->breach = value_breach(value, level, found);
+	if (found->breach == TCKPT_READABLE && value->data != NULL &&
+		(Size) value->len * MAX_GROWTH > TCKPT_MAX_TEXT)
+	{
+		found->text = value_text(value);
+		if (found->text > TCKPT_MAX_TEXT)
+			found->breach = TCKPT_TEXT_TOO_LONG;
+	}
 	return found->breach == TCKPT_READABLE;
 }
 
+/* What a document may take as text at most, without looking at each byte. */
+static Size
+greatest_text(const TckptDocument *doc)
+{
+	TckptPair	pair;
+	Size		size = 0;
+
+	for (int i = 0; tckpt_document_pair(doc, i, &pair); i++)
+		if (pair.value.data != NULL)
+			size += pair.keylen + pair.value.len;
+	return size * MAX_GROWTH;
+}
+
 /*
- * The same for a key of a document.  What the history has of a checkpoint may
- * be nested as deeply there as it was in that.
+ * What the history has of a checkpoint may be nested as deeply there as it was
+ * in that.
+ */
+static TckptBreach
+pair_breach(const TckptPair *pair, TckptUnreadable *found)
+{
+	return value_breach(&pair->value,
+						is_own_key(pair, TCKPT_KEY_HISTORY) ? 1 - HISTORY_LEVELS : 1,
+						found);
+}
+
+/* Whether "old" has the same key with the same value. */
+static bool
+has_pair(const TckptDocument *old, const TckptPair *pair)
+{
+	TckptPair	other;
+
+	for (int i = 0; tckpt_document_pair(old, i, &other); i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (other.keylen == pair->keylen &&
+			memcmp(other.key, pair->key, pair->keylen) == 0)
+			return tckpt_value_equal(&other.value, &pair->value);
+	}
+	return false;
+}
+
+/*
+ * Whether readers can take a document; if not, the first key for which they
+ * can't, and why.  What an edit leaves as it is in "old" is not looked at; NULL
+ * if it is no edit.
  */
 bool
-tckpt_pair_is_readable(const TckptPair *pair, TckptUnreadable *found)
+tckpt_document_is_readable(const TckptDocument *doc, const TckptDocument *old,
+						   TckptPair *pair, TckptUnreadable *found)
 {
-	bool		is_history = pair->keylen == strlen("history") &&
-		memcmp(pair->key, "history", pair->keylen) == 0;
+	bool		may_be_long = greatest_text(doc) > TCKPT_MAX_TEXT;
 
-	return tckpt_value_is_readable(&pair->value,
-								   is_history ? 1 - HISTORY_LEVELS : 1, found);
+	memset(found, 0, sizeof(*found));
+	for (int i = 0; tckpt_document_pair(doc, i, pair); i++)
+	{
+		Size		text = 0;
+
+		if (pair->value.data == NULL)
+			continue;
+		found->breach = pair_breach(pair, found);
+		if (found->breach == TCKPT_READABLE && may_be_long && !is_guards(pair))
+		{
+			text = string_text(pair->key, pair->keylen) + value_text(&pair->value);
+			if (found->text + text > TCKPT_MAX_TEXT)
+				found->breach = TCKPT_TEXT_TOO_LONG;
+		}
+		if (found->breach != TCKPT_READABLE && old != NULL && has_pair(old, pair))
+			found->breach = TCKPT_READABLE;
+		else
+			found->text += text;
+		if (found->breach != TCKPT_READABLE)
+			return false;
+	}
+	return true;
 }
 
 /* Whether readers can take a whole checkpoint, which may be NULL. */
@@ -176,15 +347,10 @@ tckpt_checkpoint_is_readable(const Jsonb *checkpoint)
 
 	if (checkpoint == NULL)
 		return true;
-	if (!tckpt_document_read(checkpoint, &doc))
-	{
-		value = tckpt_value_of_jsonb(checkpoint);
-		return tckpt_value_is_readable(&value, 0, &found);
-	}
-	for (int i = 0; tckpt_document_pair(&doc, i, &pair); i++)
-		if (!tckpt_pair_is_readable(&pair, &found))
-			return false;
-	return true;
+	if (tckpt_document_read(checkpoint, &doc))
+		return tckpt_document_is_readable(&doc, NULL, &pair, &found);
+	value = tckpt_value_of_jsonb(checkpoint);
+	return tckpt_value_is_readable(&value, 0, &found);
 }
 
 /*

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * readable.h
- *	  What readers of a checkpoint can take: numbers and nesting.
+ *	  What readers of a checkpoint can take: numbers, nesting, length as text.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,12 +14,19 @@
 #define TCKPT_MAX_DIGITS	1000
 #define TCKPT_MAX_NESTING	64
 
+/*
+ * Bytes of a checkpoint as text, without what the guard writes into it.  The
+ * conversion to a client's encoding may make four of each, up to 1 GB.
+ */
+#define TCKPT_MAX_TEXT		(256 * 1024 * 1024)
+
 typedef enum TckptBreach
 {
 	TCKPT_READABLE,
 	TCKPT_NUMBER_TOO_GREAT,
 	TCKPT_TOO_MANY_DIGITS,
-	TCKPT_NESTED_TOO_DEEPLY
+	TCKPT_NESTED_TOO_DEEPLY,
+	TCKPT_TEXT_TOO_LONG
 } TckptBreach;
 
 /* What is wrong with a part of a document */
@@ -27,12 +34,15 @@ typedef struct TckptUnreadable
 {
 	TckptBreach breach;
 	int			digits;			/* of a number, or before its point */
+	Size		text;			/* bytes of the keys up to this one */
 } TckptUnreadable;
 
 extern bool tckpt_value_is_readable(const TckptValue *value, int level,
 									TckptUnreadable *found);
-extern bool tckpt_pair_is_readable(const TckptPair *pair,
-								   TckptUnreadable *found);
+extern bool tckpt_document_is_readable(const TckptDocument *doc,
+									   const TckptDocument *old,
+									   TckptPair *pair,
+									   TckptUnreadable *found);
 extern bool tckpt_checkpoint_is_readable(const Jsonb *checkpoint);
 extern void tckpt_history_cut_unreadable(TckptHistory *history);
 

@@ -149,6 +149,10 @@ unreadable_detail(const TckptUnreadable *found)
 			errdetail("It has one with %d, those after the point included.",
 					  found->digits);
 			return errhint("Round it, or write it as a string.");
+		case TCKPT_TEXT_TOO_LONG:
+			errdetail("With this key it takes %zu bytes, its history not counted; a character that JSON escapes takes up to six.",
+					  found->text);
+			return errhint("Keep large results in a table of your own, and a reference to them in accumulated_results.");
 		default:
 			errdetail("The document itself is the first level.");
 			return errhint("Write what is inside as a string, or keep it in a table of your own.");
@@ -177,25 +181,12 @@ report_unreadable(int level, const pg_uuid_t *step, const TckptPair *pair,
 			 found->breach == TCKPT_TOO_MANY_DIGITS ?
 			 errmsg("key \"%s\" in the checkpoint of step \"%s\" must not have a number of more than %d digits",
 					key, name, TCKPT_MAX_DIGITS) :
+			 found->breach == TCKPT_TEXT_TOO_LONG ?
+			 errmsg("key \"%s\" in the checkpoint of step \"%s\" must not make it longer than %d bytes as text",
+					key, name, TCKPT_MAX_TEXT) :
 			 errmsg("key \"%s\" in the checkpoint of step \"%s\" must not be nested deeper than %d levels",
 					key, name, TCKPT_MAX_NESTING),
 			 unreadable_detail(found)));
-}
-
-/* Whether "old" has the same key with the same value. */
-static bool
-has_pair(const TckptDocument *old, const TckptPair *pair)
-{
-	TckptPair	other;
-
-	for (int i = 0; tckpt_document_pair(old, i, &other); i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (other.keylen == pair->keylen &&
-			memcmp(other.key, pair->key, pair->keylen) == 0)
-			return tckpt_value_equal(&other.value, &pair->value);
-	}
-	return false;
 }
 
 /*
@@ -215,13 +206,8 @@ tckpt_check_readable(const pg_uuid_t *step, const TckptDocument *doc,
 	sent.history_truncated.data = NULL;
 	sent.timestamp.data = NULL;
 
-	for (int i = 0; tckpt_document_pair(&sent, i, &pair); i++)
-		if (!tckpt_pair_is_readable(&pair, &found) &&
-			(old == NULL || !has_pair(old, &pair)))
-		{
-			report_unreadable(insert ? WARNING : ERROR, step, &pair, &found);
-			break;
-		}
+	if (!tckpt_document_is_readable(&sent, old, &pair, &found))
+		report_unreadable(insert ? WARNING : ERROR, step, &pair, &found);
 }
 
 /* The same of a document that an INSERT brings whole, which is only warned of. */
@@ -231,12 +217,8 @@ tckpt_check_restored(const pg_uuid_t *step, const TckptDocument *doc)
 	TckptPair	pair;
 	TckptUnreadable found;
 
-	for (int i = 0; tckpt_document_pair(doc, i, &pair); i++)
-		if (!tckpt_pair_is_readable(&pair, &found))
-		{
-			report_unreadable(WARNING, step, &pair, &found);
-			break;
-		}
+	if (!tckpt_document_is_readable(doc, NULL, &pair, &found))
+		report_unreadable(WARNING, step, &pair, &found);
 }
 
 /*

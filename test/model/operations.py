@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from world import (
-    ABSENT, DIRECTIVES, KNOWN, Event, Receipt, SqlError, Step, Tx, World,
+    ABSENT, DIRECTIVES, KNOWN, Event, Receipt, Skip, SqlError, Step, Tx, World,
     dump, ident, numbered, same, sequence, wild,
 )  # fmt: skip
 
@@ -22,10 +22,6 @@ LEASES = {"1 hour": True, "1 microsecond": False}
 Operation = Callable[..., Any]
 MODEL: dict[str, Operation] = {}
 SQL: dict[str, Callable[..., str]] = {}
-
-
-class Skip(Exception):
-    """What comes of it is not said, or not to be told by this test."""
 
 
 def operation(sql: Callable[..., str]) -> Callable[[Operation], Operation]:

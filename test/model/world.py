@@ -37,6 +37,10 @@ class SqlError(Exception):
         self.codes = codes
 
 
+class Skip(Exception):
+    """What comes of it is not said, or not to be told by this test."""
+
+
 class Blocked(Exception):
     """The statement waits for another transaction."""
 
@@ -267,8 +271,9 @@ def is_stale(sent: Any, old: Any) -> bool:
     if not composed:
         return False
     stored = moment(old.get("timestamp"))
-    # made in this transaction, and not seen yet: later than all that is sent
-    unseen = stored is None and isinstance(old.get("timestamp"), Unknown)
+    if stored is None and isinstance(old.get("timestamp"), Unknown):
+        # made in this transaction, at a time that was not seen yet
+        raise Skip
     if at is not None and at == stored:
         return False
     if has_checkpoint(old, sent, at):
@@ -276,14 +281,14 @@ def is_stale(sent: Any, old: Any) -> bool:
     before = history[-2] if isinstance(history, list) and len(history) > 1 else None
     if isinstance(before, dict) and has_checkpoint(old, before, moment(before.get("timestamp"))):
         return False
-    timed = unseen or believed(stored)
+    timed = believed(stored)
     alone = timed and believed(at) and len(history or []) == 1 and sequence(sent) == 1
     if sequence(sent) < sequence(old) and not alone:
         return True
     if sequence(sent) == sequence(old) + 1 and not isinstance(before, dict):
         return False
     times = [moment(entry.get("timestamp")) for entry in entries(old)]
-    return timed and (unseen or at < stored) and not any(then and then < at for then in times)
+    return timed and at < stored and not any(then and then < at for then in times)
 
 
 def believed(at: Any) -> bool:
