@@ -112,7 +112,7 @@ sub heard
 sub payload
 {
 	my ($of, $sequence) = @_;
-	return qq({"step_uuid":"$of","sequence":$sequence});
+	return qq({"step_uuid":"$of","sequence":$sequence,"queue":"default"});
 }
 
 sub payloads { return join(' ', map { $_->[1] } @_); }

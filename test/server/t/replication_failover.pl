@@ -102,7 +102,7 @@ is($standby->safe_psql('postgres',
 	'2 3 6', 'what is offered, and what was claimed for a moment, is claimed, and nothing else');
 is($standby->safe_psql('postgres', "SELECT tasker_checkpoint_dispatch('$step{5}') IS NOT NULL"), 't',
 	'a dispatch that was lost is made again');
-my $heard = qq({"step_uuid":"$step{4}","sequence":0});
+my $heard = qq({"step_uuid":"$step{4}","sequence":0,"queue":"default"});
 like($standby->safe_psql('postgres', "LISTEN tasker_checkpoint; SELECT tasker_checkpoint_resume('$step{4}')"),
 	qr/payload "\Q$heard\E"/, 'wake-ups are sent from now on');
 

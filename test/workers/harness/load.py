@@ -26,7 +26,7 @@ FILL = """
              created_at, updated_at)
         SELECT uuid, uuid, named_step_uuid, now(), now()
         FROM dispatched, tasker.named_steps;
-    SELECT count(tasker_checkpoint_dispatch(uuid, text, integer, interval))
+    SELECT count(tasker_checkpoint_dispatch(uuid))
         FROM (SELECT uuid FROM dispatched ORDER BY n) d;
     CREATE TABLE delivered (
         n bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,

@@ -8,7 +8,7 @@ from .programs import Language, Program
 from .report import Report, wait_until
 from .steps import Step, Steps
 
-HISTORY_LIMIT = 100
+HISTORY_LIMIT = 10
 SMALL_STEPS = 20
 
 
