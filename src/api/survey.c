@@ -36,20 +36,23 @@ enum
 	COL_STEP,
 	COL_FOUND,
 	COL_PROCESSED,
-	COL_IN_PROCESS,
+	COL_CHECKPOINTED_AT,
 	COL_STEP_NAME,
 	COL_TASK,
 	COL_TASK_NAME,
 	COL_ITEMS,
 	COL_TOTAL,
 	COL_RATE,
-	COL_CHECKPOINTED_AT,
 	COL_SEQUENCE,
+	COL_SEEN_AT,
+	COL_IN_PROCESS,
 	COL_REPEATED,
 	COL_CURSOR_SIZE,
 	COL_RESULTS_SIZE,
 	COL_CURSOR_LENGTH,
 	COL_READABLE,
+	COL_GID,
+	COL_PREPARED_AT,
 	COL_HAS_EVENT,
 	COL_DIRECTIVE,
 	COL_PARKED,
@@ -60,9 +63,6 @@ enum
 	COL_LEASE_UNTIL,
 	COL_DELIVERIES,
 	COL_QUEUE,
-	COL_GID,
-	COL_PREPARED_AT,
-	COL_SEEN_AT,
 	NCOLUMNS
 };
 
@@ -73,6 +73,7 @@ typedef struct Report
 	TimestampTz now;
 	bool		health;
 	bool		cursor_lengths; /* there is an index that bounds them */
+	Datum		directives[TCKPT_CANCEL + 1];	/* their names */
 } Report;
 
 typedef struct SurveyRow
@@ -107,41 +108,48 @@ text_length(const TckptValue *cursor)
 	return strlen(JsonbToCString(NULL, &jb->root, VARSIZE(jb)));
 }
 
-/* What progress shows of a document, which is empty where there is none. */
+/* What progress shows; the document is empty where there is none. */
 static void
-set_progress(SurveyRow *row, const TckptSurveyed *step, const TckptDocument *doc,
-			 const TckptHistory *history)
+set_progress(SurveyRow *row, const TckptSurveyed *step, const TckptDocument *doc)
 {
-	double		rate = tckpt_history_rate(history);
+	TckptHistory history;
+	double		rate;
 	int64		total;
 
 	set_text(row, COL_STEP_NAME, step->step_name);
 	set_text(row, COL_TASK_NAME, step->task_name);
 	if (step->has_task)
 		set(row, COL_TASK, UUIDPGetDatum(&step->task));
-	if (rate > 0)
-		set(row, COL_RATE, Float8GetDatum(rate));
 	if (tckpt_results_total(doc, &total) ||
 		(step->has_inputs &&
 		 tckpt_inputs_total(DatumGetJsonbP(step->inputs), &total)))
 		set(row, COL_TOTAL, Int64GetDatum(total));
+	if (step->checkpoint == NULL)
+		return;
+
+	tckpt_history_read(doc, &history);
+	rate = tckpt_history_rate(&history);
+	if (rate > 0)
+		set(row, COL_RATE, Float8GetDatum(rate));
+	set(row, COL_ITEMS, Int64GetDatum(tckpt_document_items(doc)));
+	set(row, COL_SEQUENCE, Int64GetDatum(history.sequence));
 }
 
 /* What health judges by. */
 static void
 set_health(SurveyRow *row, const Report *report, const TckptSurveyed *step,
-		   const TckptDocument *doc, const TckptHistory *history)
+		   const TckptDocument *doc)
 {
 	TckptUnreadable found;
 
 	set(row, COL_IN_PROCESS, BoolGetDatum(step->in_process));
-	if (step->checkpoint != NULL)
-	{
-		set(row, COL_REPEATED, Int32GetDatum((int32) tckpt_history_repeated(history)));
-		set(row, COL_CURSOR_SIZE, Int64GetDatum(tckpt_value_size(&doc->cursor)));
-		set(row, COL_RESULTS_SIZE, Int64GetDatum(tckpt_value_size(&doc->accumulated_results) +
-												 doc->extra_size));
-	}
+	if (step->checkpoint == NULL)
+		return;
+
+	set(row, COL_REPEATED, Int32GetDatum((int32) tckpt_document_repeated(doc)));
+	set(row, COL_CURSOR_SIZE, Int64GetDatum(tckpt_value_size(&doc->cursor)));
+	set(row, COL_RESULTS_SIZE, Int64GetDatum(tckpt_value_size(&doc->accumulated_results) +
+											 doc->extra_size));
 
 	/* all of it is looked at only where nobody can go on without that */
 	if (step->dispatched != NULL && step->dispatched->parked)
@@ -155,24 +163,16 @@ static void
 set_document(SurveyRow *row, const Report *report, const TckptSurveyed *step)
 {
 	TckptDocument doc = {0};
-	TckptHistory history;
 	TimestampTz checkpointed_at;
 
 	if (step->checkpoint != NULL)
 		(void) tckpt_document_read(step->checkpoint, &doc);
-	tckpt_history_read(&doc, &history);
-
-	if (step->checkpoint != NULL)
-	{
-		set(row, COL_ITEMS, Int64GetDatum(tckpt_document_items(&doc)));
-		set(row, COL_SEQUENCE, Int64GetDatum(history.sequence));
-	}
 	if (tckpt_value_to_timestamp(&doc.timestamp, &checkpointed_at))
 		set(row, COL_CHECKPOINTED_AT, TimestampTzGetDatum(checkpointed_at));
 	if (report->health)
-		set_health(row, report, step, &doc, &history);
+		set_health(row, report, step, &doc);
 	else
-		set_progress(row, step, &doc, &history);
+		set_progress(row, step, &doc);
 }
 
 /* When a lease was last given or extended. */
@@ -190,14 +190,16 @@ leased_at(const TckptDispatched *dispatched)
 }
 
 static void
-set_dispatched(SurveyRow *row, const TckptDispatched *dispatched)
+set_dispatched(SurveyRow *row, const Report *report,
+			   const TckptDispatched *dispatched)
 {
 	set(row, COL_HAS_EVENT, BoolGetDatum(dispatched->has_event));
-	set_text(row, COL_DIRECTIVE, tckpt_directive_name(dispatched->directive));
+	set(row, COL_DIRECTIVE, report->directives[dispatched->directive]);
 	set(row, COL_PARKED, BoolGetDatum(dispatched->parked));
 	set(row, COL_AVAILABLE_AT, TimestampTzGetDatum(dispatched->available_at));
 	set(row, COL_DELIVERIES, Int32GetDatum(dispatched->deliveries));
-	set_text(row, COL_QUEUE, dispatched->queue);
+	if (!report->health)
+		set_text(row, COL_QUEUE, dispatched->queue);
 	if (dispatched->worker != NULL)
 	{
 		Interval   *lease = palloc0(sizeof(Interval));
@@ -220,11 +222,12 @@ tell_step(const TckptSurveyed *step, void *arg)
 	set(&row, COL_STEP, UUIDPGetDatum(&step->step));
 	set(&row, COL_FOUND, BoolGetDatum(step->found));
 	set(&row, COL_PROCESSED, BoolGetDatum(step->processed));
-	set(&row, COL_SEEN_AT, TimestampTzGetDatum(report->now));
+	if (!report->health)
+		set(&row, COL_SEEN_AT, TimestampTzGetDatum(report->now));
 	if (step->found && !step->processed)
 		set_document(&row, report, step);
 	if (step->dispatched != NULL)
-		set_dispatched(&row, step->dispatched);
+		set_dispatched(&row, report, step->dispatched);
 	if (step->holder != NULL)
 	{
 		set_text(&row, COL_GID, step->holder->gid);
@@ -273,6 +276,8 @@ tasker_checkpoint_survey(PG_FUNCTION_ARGS)
 			return (Datum) 0;
 		report.cursor_lengths = tckpt_cursor_indexes(&trigger) != NIL;
 	}
+	for (TckptDirective i = TCKPT_CONTINUE; i <= TCKPT_CANCEL; i++)
+		report.directives[i] = CStringGetTextDatum(tckpt_directive_name(i));
 	tckpt_survey(&trigger, &survey);
 	return (Datum) 0;
 }

@@ -120,21 +120,36 @@ same_json(const TckptValue *a, const TckptValue *b)
 							   (JsonbContainer *) unconstify(char *, b->data)) == 0;
 }
 
+/* The i-th entry of a stored history, if it is one. */
+static bool
+read_entry(const JsonbContainer *array, uint32 i, TckptDocument *entry)
+{
+	const char *data = (const char *) &array->children[JsonContainerSize(array)];
+	uint32		offset = getJsonbOffset(array, i);
+	TckptValue	value = tckpt_value_at(data, offset,
+									   offset + getJsonbLength(array, i),
+									   array->children[i]);
+
+	return value.type == JENTRY_ISCONTAINER &&
+		tckpt_container_read((const JsonbContainer *) value.data, entry);
+}
+
 /*
  * How many of the newest checkpoints have the same cursor and items; 0 where
- * the history does not tell.
+ * the history does not tell.  Reads no entries but these and the one before.
  */
-int64
-tckpt_history_repeated(const TckptHistory *history)
+uint32
+tckpt_document_repeated(const TckptDocument *doc)
 {
+	const JsonbContainer *array = (const JsonbContainer *) doc->history.data;
+	uint32		n = tckpt_value_is_array(&doc->history) ? JsonContainerSize(array) : 0;
 	TckptDocument newest;
 	TckptDocument entry;
-	int64		repeated = 1;
+	uint32		repeated = 1;
 
-	if (!tckpt_history_entry(history, history->sequence, &newest) ||
-		newest.cursor.data == NULL)
+	if (n == 0 || !read_entry(array, n - 1, &newest) || newest.cursor.data == NULL)
 		return 0;
-	while (tckpt_history_entry(history, history->sequence - repeated, &entry) &&
+	while (repeated < n && read_entry(array, n - 1 - repeated, &entry) &&
 		   same_json(&entry.cursor, &newest.cursor) &&
 		   same_json(&entry.items_processed, &newest.items_processed))
 		repeated++;

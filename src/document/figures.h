@@ -11,7 +11,7 @@
 #include "document/history.h"
 
 extern double tckpt_history_rate(const TckptHistory *history);
-extern int64 tckpt_history_repeated(const TckptHistory *history);
+extern uint32 tckpt_document_repeated(const TckptDocument *doc);
 extern bool tckpt_results_total(const TckptDocument *doc, int64 *total);
 extern bool tckpt_inputs_total(Jsonb *inputs, int64 *total);
 

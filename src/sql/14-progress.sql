@@ -11,19 +11,20 @@ RETURNS TABLE (
     -- dispatch says
     found boolean,
     processed boolean,
-    -- health
-    in_process boolean,
-    -- progress: the names, and the total and rate below
+    checkpointed_at timestamptz,
+    -- for progress; without a checkpoint items, rate and sequence are NULL
     step_name text,
     task_uuid uuid,
     task_name text,
-    -- from here to the sequence NULL without a checkpoint
     items_processed bigint,
     total bigint,
     rate double precision,
-    checkpointed_at timestamptz,
     sequence bigint,
-    -- health: how many of the newest checkpoints are where the last one is; sizes
+    -- the clock's time, the same in all rows
+    seen_at timestamptz,
+    -- for health
+    in_process boolean,
+    -- the newest checkpoints that are where the last one is
     repeated integer,
     cursor_size bigint,
     results_size bigint,
@@ -31,6 +32,9 @@ RETURNS TABLE (
     cursor_length bigint,
     -- of a parked step
     readable boolean,
+    -- the prepared transaction that has the step, or its dispatch
+    gid text,
+    prepared_at timestamptz,
     -- what the dispatch says; all NULL where it has no row
     has_event boolean,
     directive text,
@@ -41,12 +45,8 @@ RETURNS TABLE (
     leased_at timestamptz,
     lease_until timestamptz,
     deliveries integer,
-    queue text,
-    -- health: the prepared transaction that has the step, or its dispatch
-    gid text,
-    prepared_at timestamptz,
-    -- the clock's time, the same in all rows
-    seen_at timestamptz
+    -- for progress
+    queue text
 )
 LANGUAGE C STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME';

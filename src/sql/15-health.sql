@@ -108,16 +108,16 @@ BEGIN ATOMIC
                    -- reset, or inserted again
                    s.gid IS NULL AND s.directive <> 'continue'
                    AND (s.directive = 'cancel' OR NOT s.found OR s.processed OR s.idle_since <= k.paused_since) AS is_told,
-                   s.at_work AND s.has_event AND s.parked AS is_parked,
+                   s.parked AND s.has_event AND s.at_work AS is_parked,
                    -- one whose lease ran out long enough ago is nobody's; so is one that
                    -- has an event and no worker
-                   s.at_work AND s.parked IS NOT TRUE AND s.silent_since <= k.stale_since
+                   s.silent_since <= k.stale_since AND s.parked IS NOT TRUE AND s.at_work
                    AND CASE WHEN s.has_event THEN s.worker IS NOT NULL AND (s.idle_since <= k.expired_since) IS NOT TRUE
                             ELSE s.in_process END AS is_stale,
-                   s.at_work AND s.repeated >= k.stalled AS is_stalled,
-                   s.offered AND s.worker IS NOT NULL AND s.idle_since <= k.expired_since AS is_expired,
-                   s.offered AND s.worker IS NULL AND s.idle_since <= k.unclaimed_since AS is_unclaimed,
-                   s.offered AND s.held_until > k.now + s.longest AS is_ahead,
+                   s.repeated >= k.stalled AND s.at_work AS is_stalled,
+                   s.worker IS NOT NULL AND s.idle_since <= k.expired_since AND s.offered AS is_expired,
+                   s.worker IS NULL AND s.idle_since <= k.unclaimed_since AND s.offered AS is_unclaimed,
+                   s.held_until > k.now + s.longest AND s.offered AS is_ahead,
                    s.cursor_size * 100 >= k.near_limit * k.cursor_limit AS is_near_cursor,
                    s.results_size * 100 >= k.near_limit * k.results_limit AS is_near_results,
                    s.entry_size * 100 >= k.near_limit * k.entry_limit AS is_near_index,
@@ -127,22 +127,31 @@ BEGIN ATOMIC
         ) s
         WHERE s.is_prepared OR s.is_told OR s.is_parked OR s.is_stale OR s.is_stalled OR s.is_expired
            OR s.is_unclaimed OR s.is_ahead OR s.is_near_cursor OR s.is_near_results OR s.is_near_index OR s.is_long
+    ), stuck AS MATERIALIZED (
+        -- where no worker runs nearly all are but expired or unclaimed
+        SELECT * FROM judged s
+        WHERE s.is_prepared OR s.is_told OR s.is_parked OR s.is_stale OR s.is_stalled OR s.is_ahead
+    ), large AS MATERIALIZED (
+        SELECT * FROM judged s
+        WHERE s.is_near_cursor OR s.is_near_results OR s.is_near_index OR s.is_long
     ), told (finding, place, severity, step_uuid, since, figure, threshold, unit, detail, statement) AS (
-        SELECT 'unguarded', u.place, 'critical', NULL::uuid, NULL::timestamptz, NULL::double precision, NULL::double precision,
+        -- All have columns of the same types: so the planner looks into each, and a
+        -- count by finding writes no words.
+        SELECT 'unguarded', u.place::integer, 'critical', NULL::uuid, NULL::timestamptz, NULL::double precision, NULL::double precision,
                NULL::text, u.detail, u.statement
         FROM tasker_checkpoint_unguarded() WITH ORDINALITY u (detail, statement, place)
         UNION ALL
         SELECT 'prepared', 0, CASE WHEN s.prepared_at <= k.expired_since THEN 'critical' ELSE 'warning' END,
-               s.step_uuid, s.prepared_at, NULL, 0, 'seconds',
+               s.step_uuid, s.prepared_at, NULL, 0::double precision, 'seconds',
                pg_catalog.format('The prepared transaction %L has the step: whoever wants to write it, or its dispatch, waits until '
                    'COMMIT PREPARED or ROLLBACK PREPARED ends that transaction. What is right for the work that it did, '
                    'its coordinator knows; the statement gives it up.', s.gid),
                pg_catalog.format('ROLLBACK PREPARED %L;', s.gid)
-        FROM known k CROSS JOIN judged s
+        FROM known k CROSS JOIN stuck s
         WHERE s.is_prepared
         UNION ALL
         SELECT w.finding, 0, 'info', s.step_uuid, s.idle_since, NULL,
-               CASE WHEN s.directive = 'pause' AND s.found AND NOT s.processed THEN k.paused ELSE 0 END, 'seconds',
+               CASE WHEN s.directive = 'pause' AND s.found AND NOT s.processed THEN k.paused ELSE 0::double precision END, 'seconds',
                CASE WHEN s.processed
                     THEN pg_catalog.format('The step is processed, and still %s: if it is reset, nobody can claim it, '
                         'and tasker_checkpoint_dispatch() returns NULL.', w.finding)
@@ -155,18 +164,19 @@ BEGIN ATOMIC
                         'Resume it if it is to go on.' END,
                CASE WHEN s.found THEN pg_catalog.format('SELECT %s.tasker_checkpoint_resume(%L::pg_catalog.uuid);', k.own, s.step_uuid)
                     ELSE pg_catalog.format('SELECT %s.tasker_checkpoint_purge_events(1000, false);', k.own) END
-        FROM known k CROSS JOIN judged s
+        FROM known k CROSS JOIN stuck s
         CROSS JOIN LATERAL (SELECT CASE s.directive WHEN 'pause' THEN 'paused' ELSE 'cancelled' END AS finding) w
         WHERE s.is_told
         UNION ALL
-        SELECT 'parked', 0, 'critical', s.step_uuid, NULL, s.deliveries, k.max_deliveries, 'deliveries',
+        SELECT 'parked', 0, 'critical', s.step_uuid, NULL, s.deliveries::double precision, k.max_deliveries::double precision,
+               'deliveries',
                CASE WHEN s.readable IS FALSE
                     THEN 'Its checkpoint has a number or a nesting that readers fail at, so that it is given to nobody. '
                         'Rewind the step, clear its checkpoint, or write it anew without that; then resume the step.'
                     ELSE pg_catalog.format('Claimed %s times without a checkpoint%s. Find out why the handler fails before it reaches '
                         'one, then resume the step.', s.deliveries, ', last by worker "'::text || s.worker || '"'::text) END,
                pg_catalog.format('SELECT %s.tasker_checkpoint_resume(%L::pg_catalog.uuid);', k.own, s.step_uuid)
-        FROM known k CROSS JOIN judged s
+        FROM known k CROSS JOIN stuck s
         WHERE s.is_parked
         UNION ALL
         SELECT 'stale', 0, NULL, s.step_uuid, s.silent_since, NULL, k.stale, 'seconds',
@@ -176,15 +186,15 @@ BEGIN ATOMIC
                     ELSE 'The step is in process, and nobody has claimed it. The statement makes it ready for another run, '
                         'by the orchestrator or tasker_checkpoint_dispatch().' END,
                pg_catalog.format('SELECT %s.tasker_checkpoint_reset_for_retry(%L::pg_catalog.uuid, false);', k.own, s.step_uuid)
-        FROM known k CROSS JOIN judged s
+        FROM known k CROSS JOIN stuck s
         WHERE s.is_stale
         UNION ALL
-        SELECT 'stalled', 0, NULL, s.step_uuid, NULL, s.repeated, k.stalled, 'checkpoints',
+        SELECT 'stalled', 0, NULL, s.step_uuid, NULL, s.repeated::double precision, k.stalled::double precision, 'checkpoints',
                pg_catalog.format('The last checkpoints have the same cursor and items: the handler runs and gets nowhere. '
                    'The statement stops it%s; mend the handler, then resume the step.',
                    CASE WHEN s.has_event IS NOT TRUE THEN ', if it minds the directive of its receipts' END),
                pg_catalog.format('SELECT %s.tasker_checkpoint_pause(%L::pg_catalog.uuid);', k.own, s.step_uuid)
-        FROM known k CROSS JOIN judged s
+        FROM known k CROSS JOIN stuck s
         WHERE s.is_stalled
         UNION ALL
         SELECT CASE WHEN s.is_expired THEN 'expired' ELSE 'unclaimed' END, 0, NULL, s.step_uuid, s.idle_since, NULL,
@@ -210,12 +220,12 @@ BEGIN ATOMIC
                     ELSE 'The step can be claimed later than after any delay: the clock of the server was ahead when it was '
                         'dispatched, and has been set back. The statement offers it now.' END,
                pg_catalog.format('SELECT %s.tasker_checkpoint_reset_for_retry(%L::pg_catalog.uuid, false);', k.own, s.step_uuid)
-        FROM known k CROSS JOIN judged s
+        FROM known k CROSS JOIN stuck s
         WHERE s.is_ahead
         UNION ALL
         -- at least double, and over nobody's threshold
         SELECT 'near_limit', n.place, CASE WHEN n.size >= n.size_limit THEN 'critical' ELSE 'warning' END, n.step_uuid, NULL,
-               n.size * 100 / n.size_limit, n.near_limit, 'percent',
+               (n.size * 100 / n.size_limit)::double precision, n.near_limit::double precision, 'percent',
                pg_catalog.format('%s %s bytes of tasker_checkpoint.%s; what is over it is refused. Let the handler keep what is large '
                    'in a table of its own, or raise the limit, for sessions that begin after that.', n.what, n.size, n.setting),
                pg_catalog.format('ALTER DATABASE %I SET tasker_checkpoint.%s = %L;', pg_catalog.current_database(), n.setting,
@@ -227,30 +237,30 @@ BEGIN ATOMIC
             FROM (
                 SELECT 1 AS place, s.step_uuid, k.near_limit, 'The cursor takes' AS what, 'cursor_limit' AS setting,
                        s.cursor_size AS size, k.cursor_limit AS size_limit
-                FROM known k CROSS JOIN judged s
+                FROM known k CROSS JOIN large s
                 WHERE s.is_near_cursor
                 UNION ALL
                 SELECT 2, s.step_uuid, k.near_limit, 'The accumulated results take', 'results_limit',
                        s.results_size, k.results_limit
-                FROM known k CROSS JOIN judged s
+                FROM known k CROSS JOIN large s
                 WHERE s.is_near_results
             ) l
         ) n
         UNION ALL
-        SELECT 'near_limit', 2 + i.place, CASE WHEN s.entry_size >= k.entry_limit THEN 'critical' ELSE 'warning' END, s.step_uuid,
-               NULL, s.entry_size * 100 / k.entry_limit, k.near_limit, 'percent',
+        SELECT 'near_limit', 2 + i.place::integer, CASE WHEN s.entry_size >= k.entry_limit THEN 'critical' ELSE 'warning' END, s.step_uuid,
+               NULL, (s.entry_size * 100 / k.entry_limit)::double precision, k.near_limit::double precision, 'percent',
                pg_catalog.format('The cursor takes %s bytes of an entry in index %s, which refuses one of more than %s bytes '
                    'unless it can be compressed.', s.entry_size, i.name, k.entry_limit),
                pg_catalog.format('DROP INDEX %sIF EXISTS %s;', CASE WHEN NOT i.partitioned THEN 'CONCURRENTLY ' END, i.name)
-        FROM known k CROSS JOIN judged s
+        FROM known k CROSS JOIN large s
         CROSS JOIN tasker_checkpoint_cursor_indexes() WITH ORDINALITY i (name, partitioned, place)
         WHERE s.is_near_index
         UNION ALL
-        SELECT 'long_cursor', 0, 'info', s.step_uuid, NULL, s.cursor_size, k.long_cursor, 'bytes',
+        SELECT 'long_cursor', 0, 'info', s.step_uuid, NULL, s.cursor_size::double precision, k.long_cursor::double precision, 'bytes',
                'Every checkpoint writes the cursor twice and the history keeps copies of it. Let the handler keep what is large in '
                'accumulated_results or a table of its own, or ask with another threshold: tasker_checkpoint_health(long_cursor => ...).',
                NULL
-        FROM known k CROSS JOIN judged s
+        FROM known k CROSS JOIN large s
         WHERE s.is_long
     )
     SELECT f.finding, f.severity, f.step_uuid, f.figure::numeric, f.threshold::numeric, f.unit, f.detail, f.statement
@@ -265,6 +275,8 @@ BEGIN ATOMIC
                    CASE WHEN t.since IS NULL THEN t.figure
                         ELSE greatest(pg_catalog.floor(k.epoch - pg_catalog.date_part('epoch', t.since)), 0) END AS figure
             FROM known k CROSS JOIN told t
+            -- computed once, and not wherever it is named
+            OFFSET 0
         ) t
     ) f
     ORDER BY CASE f.severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END,

@@ -19,7 +19,6 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "executor/tuptable.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -70,18 +69,6 @@ static const Oid column_types[NCOLUMNS] = {
 	[COL_TABLEOID] = OIDOID
 };
 
-/* What is dispatched, or held, by step */
-#define SH_PREFIX dispatched
-#define SH_ELEMENT_TYPE TckptDispatched
-#define SH_KEY_TYPE pg_uuid_t
-#define SH_KEY step
-#define SH_HASH_KEY(tb, key) hash_bytes((key).data, UUID_LEN)
-#define SH_EQUAL(tb, a, b) tckpt_same_uuid(&(a), &(b))
-#define SH_SCOPE static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
-
 /* A walk that is on its way; what rows come to */
 typedef struct Walk
 {
@@ -90,7 +77,10 @@ typedef struct Walk
 	const TckptReader *reader;
 	const TckptSurvey *survey;
 	TckptHolders *holders;		/* NULL: there are none */
-	dispatched_hash *dispatched;
+	TckptDispatched *dispatched;
+	int			ndispatched;
+	int			nsorted;		/* so many of them are in the order of steps */
+	int			allocated;
 	MemoryContext row_context;	/* reset after each row */
 } Walk;
 
@@ -268,21 +258,39 @@ make_statements(const TckptSteps *steps, const TckptSurvey *survey, bool holders
 	return statements;
 }
 
-/* The entry of a step, a new one if there is none. */
+static int
+by_step(const void *a, const void *b)
+{
+	return memcmp(&((const TckptDispatched *) a)->step,
+				  &((const TckptDispatched *) b)->step, sizeof(pg_uuid_t));
+}
+
+static TckptDispatched *
+find_dispatched(Walk *walk, const pg_uuid_t *step)
+{
+	TckptDispatched key = {.step = *step};
+
+	if (walk->nsorted == 0)
+		return NULL;
+	return bsearch(&key, walk->dispatched, walk->nsorted,
+				   sizeof(TckptDispatched), by_step);
+}
+
 static TckptDispatched *
 add_dispatched(Walk *walk, const pg_uuid_t *step)
 {
-	bool		found;
-	TckptDispatched *dispatched = dispatched_insert(walk->dispatched, *step, &found);
+	TckptDispatched *dispatched;
 
-	if (!found)
+	if (walk->ndispatched == walk->allocated)
 	{
-		char		status = dispatched->status;
-
-		memset(dispatched, 0, sizeof(*dispatched));
-		dispatched->step = *step;
-		dispatched->status = status;
+		walk->allocated = Max(walk->allocated * 2, 64);
+		walk->dispatched = walk->dispatched == NULL ?
+			palloc(walk->allocated * sizeof(TckptDispatched)) :
+			repalloc_huge(walk->dispatched, walk->allocated * sizeof(TckptDispatched));
 	}
+	dispatched = &walk->dispatched[walk->ndispatched++];
+	memset(dispatched, 0, sizeof(*dispatched));
+	dispatched->step = *step;
 	return dispatched;
 }
 
@@ -294,6 +302,7 @@ read_dispatched(Walk *walk)
 	TckptEventScan *scan = tckpt_event_scan_steps(walk->survey->function,
 												  walk->survey->step, false);
 	TckptEvent	event;
+	char	   *queue = NULL;
 
 	for (;;)
 	{
@@ -317,20 +326,51 @@ read_dispatched(Walk *walk)
 		dispatched->lease = event.lease;
 		dispatched->lease_until = event.lease_until;
 		dispatched->deliveries = event.deliveries;
-		strlcpy(dispatched->queue, event.queue, sizeof(dispatched->queue));
+		/* most are in the queue of the one before */
+		if (queue == NULL || strcmp(queue, event.queue) != 0)
+			queue = pstrdup(event.queue);
+		dispatched->queue = queue;
 		MemoryContextReset(walk->row_context);
 	}
 	tckpt_event_scan_end(scan);
 	MemoryContextReset(walk->row_context);
 }
 
+/*
+ * Puts them in the order of steps, in which they are if an index has led to
+ * them, each once.
+ */
+static void
+sort_dispatched(Walk *walk)
+{
+	TckptDispatched *all = walk->dispatched;
+	int			n = Min(walk->ndispatched, 1);
+
+	while (n < walk->ndispatched && by_step(&all[n - 1], &all[n]) < 0)
+		n++;
+	if (n < walk->ndispatched)
+	{
+		qsort(all, walk->ndispatched, sizeof(TckptDispatched), by_step);
+		n = 1;
+		for (int i = 1; i < walk->ndispatched; i++)
+			if (by_step(&all[n - 1], &all[i]) != 0)
+				all[n++] = all[i];
+	}
+	walk->ndispatched = walk->nsorted = n;
+}
+
 static void
 note_held(const pg_uuid_t *step, const TckptHolder *holder, void *arg)
 {
 	Walk	   *walk = arg;
+	TckptDispatched *dispatched;
 
-	if (walk->survey->step == NULL || tckpt_same_uuid(step, walk->survey->step))
-		add_dispatched(walk, step)->holder = holder;
+	if (walk->survey->step != NULL && !tckpt_same_uuid(step, walk->survey->step))
+		return;
+	dispatched = find_dispatched(walk, step);
+	if (dispatched == NULL)
+		dispatched = add_dispatched(walk, step);
+	dispatched->holder = holder;
 }
 
 /* Fills in what the row says. */
@@ -358,7 +398,7 @@ read_row(Walk *walk, TupleTableSlot *slot, TckptSurveyed *step)
 	step->has_inputs = !nulls[COL_INPUTS];
 	step->inputs = values[COL_INPUTS];
 
-	dispatched = dispatched_lookup(walk->dispatched, step->step);
+	dispatched = find_dispatched(walk, &step->step);
 	if (dispatched != NULL)
 	{
 		dispatched->met = true;
@@ -454,33 +494,33 @@ walk_dispatched(Walk *walk, const char *sql)
 	Datum	   *keys = palloc(LOOKUP_BATCH * sizeof(Datum));
 	SPIPlanPtr	plan = NULL;
 	int			nkeys = 0;
-	dispatched_iterator iterator;
-	TckptDispatched *dispatched;
 
-	dispatched_start_iterate(walk->dispatched, &iterator);
-	do
+	for (int i = 0; i < walk->ndispatched; i++)
 	{
-		dispatched = dispatched_iterate(walk->dispatched, &iterator);
-		if (dispatched != NULL && !dispatched->met)
-			keys[nkeys++] = UUIDPGetDatum(&dispatched->step);
-		if (nkeys == 0 || (nkeys < LOOKUP_BATCH && dispatched != NULL))
+		if (!walk->dispatched[i].met)
+			keys[nkeys++] = UUIDPGetDatum(&walk->dispatched[i].step);
+		if (nkeys < LOOKUP_BATCH && (nkeys == 0 || i + 1 < walk->ndispatched))
 			continue;
 		if (plan == NULL)
 			plan = tckpt_read_prepare(walk->reader, sql, 1, types,
 									  CURSOR_OPT_GENERIC_PLAN);
 		look_up(walk, plan, keys, nkeys);
 		nkeys = 0;
-	} while (dispatched != NULL);
+	}
 }
 
-/* The one that is asked for, dispatched or not; false if there is none. */
+/* The one that is asked for; false if there is none. */
 static bool
 walk_step(Walk *walk, const char *sql)
 {
-	TckptDispatched *dispatched = add_dispatched(walk, walk->survey->step);
-
+	/* it is looked up also if it is not dispatched */
+	if (walk->ndispatched == 0)
+	{
+		(void) add_dispatched(walk, walk->survey->step);
+		walk->nsorted = 1;
+	}
 	walk_dispatched(walk, sql);
-	return dispatched->met;
+	return walk->dispatched[0].met;
 }
 
 /* Those that the table does not have. */
@@ -488,12 +528,10 @@ static void
 look_at_the_rest(Walk *walk)
 {
 	MemoryContext caller = MemoryContextSwitchTo(walk->row_context);
-	dispatched_iterator iterator;
-	TckptDispatched *dispatched;
 
-	dispatched_start_iterate(walk->dispatched, &iterator);
-	while ((dispatched = dispatched_iterate(walk->dispatched, &iterator)) != NULL)
+	for (int i = 0; i < walk->ndispatched; i++)
 	{
+		TckptDispatched *dispatched = &walk->dispatched[i];
 		TckptSurveyed step = {.step = dispatched->step};
 
 		if (dispatched->met)
@@ -582,11 +620,14 @@ tckpt_survey(const TckptTrigger *trigger, const TckptSurvey *survey)
 	walk.row_context = AllocSetContextCreate(CurrentMemoryContext,
 											 "tasker_checkpoint survey",
 											 ALLOCSET_DEFAULT_SIZES);
-	walk.dispatched = dispatched_create(CurrentMemoryContext, 64, NULL);
 	read_dispatched(&walk);
-	/* those whose rows are held; of some it is told more than once */
+	sort_dispatched(&walk);
+	/* those whose rows are held come in no order, and more than once */
 	if (survey->health && (walk.holders = tckpt_holders_find()) != NULL)
+	{
 		tckpt_holders_of_events(walk.holders, survey->function, note_held, &walk);
+		sort_dispatched(&walk);
+	}
 
 	needed_columns(&steps->trigger, columns);
 	tckpt_read_as(steps->trigger.relid, columns, lengthof(columns), &reader);

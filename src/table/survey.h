@@ -20,19 +20,18 @@
 typedef struct TckptDispatched
 {
 	pg_uuid_t	step;
-	char		status;			/* of the hash table */
-	bool		has_row;		/* false: it is only held, see below */
-	bool		has_event;		/* false: it is only paused or cancelled */
-	TckptDirective directive;
-	bool		parked;
 	char	   *worker;			/* NULL: unclaimed */
+	char	   *queue;
+	const TckptHolder *holder;	/* that has locked or made the row; or NULL */
 	TimestampTz available_at;
 	int64		lease;			/* in microseconds */
 	TimestampTz lease_until;
 	int32		deliveries;
-	char		queue[NAMEDATALEN];
-	bool		met;			/* a row of the step was found */
-	const TckptHolder *holder;	/* that has locked or made the row; or NULL */
+	uint8		directive;		/* a TckptDirective */
+	bool		has_row:1;		/* false: it is only held */
+	bool		has_event:1;	/* false: it is only paused or cancelled */
+	bool		parked:1;
+	bool		met:1;			/* a row of the step was found */
 } TckptDispatched;
 
 /*

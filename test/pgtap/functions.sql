@@ -87,11 +87,11 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_stats', '', 'tasker_checkpoint_statistics', 'c', 'volatile', 's', false, '{}'),
 ('tasker_checkpoint_stats_reset', '', 'void', 'c', 'volatile', 'u', false, '{}'),
 ('tasker_checkpoint_survey', 'step_uuid uuid, health boolean',
-	'TABLE(step_uuid uuid, found boolean, processed boolean, in_process boolean, step_name text, task_uuid uuid, task_name text, items_processed bigint, '
-	'total bigint, rate double precision, checkpointed_at timestamp with time zone, sequence bigint, repeated integer, cursor_size bigint, '
-	'results_size bigint, cursor_length bigint, readable boolean, has_event boolean, directive text, parked boolean, worker text, '
-	'available_at timestamp with time zone, lease interval, leased_at timestamp with time zone, lease_until timestamp with time zone, '
-	'deliveries integer, queue text, gid text, prepared_at timestamp with time zone, seen_at timestamp with time zone)',
+	'TABLE(step_uuid uuid, found boolean, processed boolean, checkpointed_at timestamp with time zone, step_name text, task_uuid uuid, task_name text, items_processed bigint, total bigint, '
+	'rate double precision, sequence bigint, seen_at timestamp with time zone, in_process boolean, repeated integer, cursor_size bigint, results_size bigint, '
+	'cursor_length bigint, readable boolean, gid text, prepared_at timestamp with time zone, has_event boolean, '
+	'directive text, parked boolean, worker text, available_at timestamp with time zone, lease interval, leased_at timestamp with time zone, '
+	'lease_until timestamp with time zone, deliveries integer, queue text)',
 	'c', 'stable', 's', true, '{42501,55000,P0002}'),
 ('tasker_checkpoint_table', '', 'regclass', 'c', 'stable', 's', true, '{55000}'),
 ('tasker_checkpoint_trim', 'entries integer, older_than interval DEFAULT ''00:00:00''::interval, max_rows integer DEFAULT 1000, dry_run boolean DEFAULT false',
