@@ -5,7 +5,7 @@ import sys
 import time
 
 from harness.results import Row, write_machine
-from rows import claim, cost, history, load
+from rows import claim, cost, history, load, views
 
 ROWS = {
     "cpu": cost.cpu,
@@ -19,6 +19,7 @@ ROWS = {
     "hot": history.hot,
     "memory": history.memory,
     "claim": claim.claim,
+    "views": views.views,
     "one_step": load.one_step,
     "workers": load.workers,
     "latency": load.latency,
