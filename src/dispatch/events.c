@@ -309,8 +309,7 @@ tckpt_event_scan_steps(Oid function, const pg_uuid_t *step, bool for_update)
 	scan->context = CurrentMemoryContext;
 	scan->rel = tckpt_event_table(function,
 								  for_update ? RowExclusiveLock : AccessShareLock);
-	index = step == NULL ? InvalidOid :
-		tckpt_own_find_index(scan->rel, &tckpt_event_lookups[TCKPT_BY_STEP]);
+	index = tckpt_own_find_index(scan->rel, &tckpt_event_lookups[TCKPT_BY_STEP]);
 	scan->snapshot = RegisterSnapshot(for_update ? GetLatestSnapshot() : GetActiveSnapshot());
 	if (step != NULL)
 		ScanKeyInit(&key, TCKPT_EVENT_ATTNO(TCKPT_EVENT_STEP), BTEqualStrategyNumber, F_UUID_EQ,
