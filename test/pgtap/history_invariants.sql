@@ -30,9 +30,10 @@ BEGIN
 		ELSIF operation = 2 THEN
 			receipt := (tasker_checkpoint_save(step, to_jsonb(i), i, to_jsonb(i))).sequence;
 		ELSIF operation <= 4 THEN
-			-- whatever is claimed of history, a new checkpoint
+			-- whatever is claimed of history, a new checkpoint; without any entry it could be an
+			-- earlier one, by its number
 			UPDATE steps SET checkpoint = jsonb_build_object('cursor', i, 'items_processed', i, 'history',
-				(SELECT jsonb_agg('{"cursor": "forged"}'::jsonb) FROM generate_series(1, (random() * 10)::int)),
+				(SELECT jsonb_agg('{"cursor": "forged"}'::jsonb) FROM generate_series(1, 1 + (random() * 9)::int)),
 				'history_truncated', (random() * 100)::int, 'timestamp', '2999-01-01T00:00:00Z');
 			receipt := last + 1;
 		ELSIF operation = 5 THEN
