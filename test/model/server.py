@@ -588,6 +588,9 @@ def compare_step(row: Step, actual: Any, s: str) -> None:
 
 def compare_history(row: Step, trail: Any, actual: Any, s: str, archive: bool) -> None:
     """The trail by generation; their numbers may begin anywhere."""
+    if sequence(row.doc) >= 2**53:
+        # they stand still there
+        return
     expected = []
     generations = trail if archive else trail[-1:] if row.doc is not None else ()
     for known, cleared, results in generations:

@@ -208,7 +208,8 @@ def sequence(doc: Any) -> int:
         return 0
     history = doc.get("history")
     cut = min(count(doc.get("history_truncated")) or 0, 2**53)
-    return cut + (len(history) if isinstance(history, list) else 0)
+    number = cut + (len(history) if isinstance(history, list) else 0)
+    return min(number, 2**53 + len(entries(doc)))
 
 
 def numbered(doc: Any) -> list[tuple[int, Any]]:
@@ -227,7 +228,7 @@ def compose(sent: Any, history: list[Any], cut: int, stamp: Any) -> Any:
     doc["timestamp"] = stamp
     doc["history"] = history
     if cut:
-        doc["history_truncated"] = cut
+        doc["history_truncated"] = min(cut, 2**53)
     return doc
 
 
