@@ -68,6 +68,9 @@ INSERT INTO steps VALUES ('00000000-0000-0000-0000-000000000009', 'nine', jsonb_
 	'timestamp', '2026-01-01T00:00:09.123456Z', 'accumulated_results', null, 'history',
 	(SELECT jsonb_agg(jsonb_build_object('cursor', i, 'timestamp', format('2026-01-01T00:00:0%s.5+00:00', i)) ORDER BY i) FROM generate_series(1, 9) i)));
 SELECT tasker_checkpoint_trim(2);
+SELECT tasker_checkpoint_trim(1);
+SELECT tasker_checkpoint_trim(0);
+SELECT generation, count(*), min(sequence), max(sequence) FROM tasker_checkpoint_history('00000000-0000-0000-0000-000000000009') GROUP BY 1 ORDER BY 1;
 SELECT sequence FROM tasker_checkpoint_save('00000000-0000-0000-0000-000000000009', '10', 10);
 SELECT generation, count(*), min(sequence), max(sequence) FROM tasker_checkpoint_history('00000000-0000-0000-0000-000000000009') GROUP BY 1 ORDER BY 1;
 

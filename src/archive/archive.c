@@ -63,6 +63,15 @@ correct_next(Oid function, TckptChunk *chunk, TimestampTz next_at)
 	tckpt_chunk_update(function, chunk);
 }
 
+static void
+correct_last(Oid function, TckptChunk *chunk, TimestampTz last_at)
+{
+	if (chunk->last_at == last_at)
+		return;
+	chunk->last_at = last_at;
+	tckpt_chunk_update(function, chunk);
+}
+
 /* The time of an entry as a row keeps it; 0 if there is none. */
 static TimestampTz
 entry_time(const TckptHistory *history, int64 sequence)
@@ -194,6 +203,7 @@ tckpt_archive_cut(Oid function, const pg_uuid_t *step,
 	TckptPosition position;
 	TckptChunk	newest;
 	TckptChunk	chunk;
+	TimestampTz own_at;
 
 	if (!tckpt_archive_history)
 		return;
@@ -202,13 +212,22 @@ tckpt_archive_cut(Oid function, const pg_uuid_t *step,
 	if (cut <= present.sequence - tckpt_history_length(&present))
 		return;
 
+	/* after an edit that leaves no entry a checkpoint is known by its own time */
+	own_at = 0;
+	if (cut == present.sequence && next_at == 0)
+		(void) tckpt_document_time(old, &own_at);
+
 	position = find_position(function, step, &present, &newest);
 	if (position.archived < cut)
 	{
 		make_chunk(&chunk, step, &present, &position);
 		chunk.next_at = next_at;
+		if (own_at != 0)
+			chunk.last_at = own_at;
 		write_chunk(function, &chunk, &position, &newest);
 	}
+	else if (position.archived == cut && own_at != 0)
+		correct_last(function, &newest, own_at);
 	else if (position.archived == cut)
 		correct_next(function, &newest,
 					 cut == present.sequence ? next_at : entry_time(&present, cut + 1));
