@@ -362,7 +362,7 @@ SKIP:
 	cmp_ok($node->safe_psql('one', 'SELECT pg_notification_queue_usage()'), '>=', 0.75, 'the queue is nearly full');
 	heard($one, 0);
 	like(say_in($session, yield_sql()),
-		qr/WARNING:  1 wake-ups of tasker_checkpoint were not sent\nDETAIL:  The NOTIFY queue is 7\d% full\. Workers/,
+		qr/WARNING:  1 wake-ups of tasker_checkpoint were not sent\nDETAIL:  The NOTIFY queue is 7\d% full, since a session that listens does not end its transaction\. Workers/,
 		'a transaction that would notify commits, and warns');
 	$offset = -s $node->logfile;
 	is(say_in($session, yields_sql(1) x 20), "1\n" x 20 . "said\nsaid\n", 'and no other does for a while');
