@@ -212,7 +212,10 @@ tckpt_archive_cut(Oid function, const pg_uuid_t *step,
 	if (cut <= present.sequence - tckpt_history_length(&present))
 		return;
 
-	/* after an edit that leaves no entry a checkpoint is known by its own time */
+	/*
+	 * after an edit that leaves no entry a checkpoint is known by its own
+	 * time
+	 */
 	own_at = 0;
 	if (cut == present.sequence && next_at == 0)
 		(void) tckpt_document_time(old, &own_at);
