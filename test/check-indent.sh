@@ -34,7 +34,11 @@ apt_trixie()
 fetch()
 {
 	mkdir -p "$tc_work/lists/partial" "$tc_work/cache/archives/partial" "$tc_work/packages"
-	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${MIRROR:-http://deb.debian.org/debian} trixie main" \
+	# from where this machine has its own packages, unless MIRROR says otherwise
+	# shellcheck disable=SC2016	# apt expands it
+	mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' \
+		"Release: $(. /etc/os-release && echo "$VERSION_CODENAME")" | head -n 1)}
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" \
 		>"$tc_work/sources"
 	apt_trixie update
 	cd "$tc_work/packages" || exit 1
