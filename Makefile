@@ -42,6 +42,7 @@ OBJS = \
 	src/guc.o \
 	src/init.o \
 	src/invalidation.o \
+	src/result.o \
 	src/rows/relation.o \
 	src/rows/write.o \
 	src/table/attached.o \

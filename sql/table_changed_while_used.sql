@@ -22,14 +22,18 @@ INSERT INTO regress_tckpt.jobs (id) VALUES ('00000000-0000-0000-0000-00000000000
 INSERT INTO regress_tckpt.others (id, checkpoint) SELECT id, '{"mine": true}' FROM regress_tckpt.jobs;
 GRANT SELECT, UPDATE ON regress_tckpt.jobs, regress_tckpt.others TO regress_tckpt_worker;
 
--- does what the setting says, once
+-- does what the setting says, once: a setting that it made would not stay
+CREATE TABLE regress_tckpt.once (n integer);
+INSERT INTO regress_tckpt.once VALUES (1);
 CREATE FUNCTION regress_tckpt.change() RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	ddl text := current_setting('regress_tckpt.ddl', true);
 BEGIN
 	IF ddl <> '' THEN
-		PERFORM set_config('regress_tckpt.ddl', '', true);
-		EXECUTE ddl;
+		DELETE FROM regress_tckpt.once;
+		IF found THEN
+			EXECUTE ddl;
+		END IF;
 	END IF;
 	RETURN true;
 END

@@ -29,6 +29,7 @@
 #include "dispatch/transaction.h"
 #include "document/readable.h"
 #include "guc.h"
+#include "result.h"
 #include "table/steps.h"
 #include "tasker_checkpoint.h"
 
@@ -52,6 +53,10 @@ enum
 	DELIVERY_DELIVERIES,
 	DELIVERY_QUEUE,
 	DELIVERY_NCOLUMNS
+};
+
+static const Oid delivery_types[DELIVERY_NCOLUMNS] = {
+	UUIDOID, UUIDOID, BOOLOID, JSONBOID, INT8OID, JSONBOID, INT8OID, INT4OID, TEXTOID
 };
 
 /* One call of claim */
@@ -316,7 +321,7 @@ tasker_checkpoint_claim(PG_FUNCTION_ARGS)
 
 	(void) tckpt_begin_write("tasker_checkpoint_claim()");
 	check_claim_arguments(fcinfo, &claim);
-	InitMaterializedSRF(fcinfo, 0);
+	tckpt_result_rows(fcinfo, delivery_types, lengthof(delivery_types));
 	claim.steps = tckpt_attached_open(claim.function, AccessShareLock);
 	claim.row_security = tckpt_steps_has_row_security(claim.steps);
 

@@ -24,6 +24,7 @@
 #include "utils/resowner.h"
 
 #include "api/call.h"
+#include "result.h"
 #include "tasker_checkpoint.h"
 
 #define CHECK_PREFIX	"tasker_checkpoint_check_"
@@ -45,6 +46,10 @@ enum
 	DIAGNOSIS_FOUND,
 	DIAGNOSIS_STATEMENT,
 	DIAGNOSIS_NCOLUMNS
+};
+
+static const Oid diagnosis_types[DIAGNOSIS_NCOLUMNS] = {
+	TEXTOID, TEXTOID, TEXTOID, TEXTOID
 };
 
 static bool
@@ -129,7 +134,7 @@ tasker_checkpoint_look(PG_FUNCTION_ARGS)
 				 errmsg("look_at must be a check of the extension"),
 				 errdetail("It is function %u.", check)));
 	topic = name + strlen(CHECK_PREFIX);
-	InitMaterializedSRF(fcinfo, 0);
+	tckpt_result_rows(fcinfo, diagnosis_types, lengthof(diagnosis_types));
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);

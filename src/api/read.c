@@ -11,12 +11,12 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "funcapi.h"
+#include "catalog/pg_type.h"
 #include "utils/timestamp.h"
 
 #include "api/read.h"
 #include "document/history.h"
+#include "result.h"
 #include "table/steps.h"
 #include "tasker_checkpoint.h"
 
@@ -26,6 +26,10 @@ enum
 	STATE_CHECKPOINTED_AT = TCKPT_RESUME_NCOLUMNS,
 	STATE_SEQUENCE,
 	STATE_NCOLUMNS
+};
+
+static const Oid state_types[STATE_NCOLUMNS] = {
+	BOOLOID, JSONBOID, INT8OID, JSONBOID, TIMESTAMPTZOID, INT8OID
 };
 
 /*
@@ -146,17 +150,13 @@ Datum
 tasker_checkpoint_load(PG_FUNCTION_ARGS)
 {
 	TckptDocument doc;
-	TupleDesc	tupdesc;
 	TimestampTz checkpointed_at = 0;
 	Datum		values[STATE_NCOLUMNS] = {0};
 	bool		nulls[STATE_NCOLUMNS] = {false};
 	Jsonb	   *checkpoint = read_checkpoint(fcinfo, &doc);
 
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-
 	values[STATE_SEQUENCE] = Int64GetDatum(tckpt_resume_columns(checkpoint, values, nulls));
 	nulls[STATE_CHECKPOINTED_AT] = !tckpt_value_to_timestamp(&doc.timestamp, &checkpointed_at);
 	values[STATE_CHECKPOINTED_AT] = TimestampTzGetDatum(checkpointed_at);
-	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
+	return tckpt_result_row(fcinfo, state_types, STATE_NCOLUMNS, values, nulls);
 }

@@ -10,7 +10,7 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "common/int.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -21,6 +21,7 @@
 #include "document/figures.h"
 #include "document/readable.h"
 #include "guc.h"
+#include "result.h"
 #include "table/attached.h"
 #include "table/cursor_index.h"
 #include "table/survey.h"
@@ -28,7 +29,9 @@
 #include "tasker_checkpoint.h"
 
 /* tasker_checkpoint_figures */
-#define FIGURES_COLUMNS 5
+static const Oid measures_types[] = {
+	INT8OID, INT8OID, NUMERICOID, TIMESTAMPTZOID, INT8OID
+};
 
 /* tasker_checkpoint_survey() */
 enum
@@ -354,17 +357,13 @@ PG_FUNCTION_INFO_V1(tasker_checkpoint_figures);
 Datum
 tasker_checkpoint_figures(PG_FUNCTION_ARGS)
 {
-	TupleDesc	tupdesc;
 	TckptDocument doc = {0};
 	TckptHistory history;
 	double		rate;
 	int64		total = 0;
 	TimestampTz checkpointed_at = 0;
-	Datum		values[FIGURES_COLUMNS] = {0};
-	bool		nulls[FIGURES_COLUMNS] = {false};
-
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
+	Datum		values[lengthof(measures_types)] = {0};
+	bool		nulls[lengthof(measures_types)] = {false};
 
 	if (!PG_ARGISNULL(0))
 		(void) tckpt_document_read(PG_GETARG_JSONB_P(0), &doc);
@@ -380,5 +379,5 @@ tasker_checkpoint_figures(PG_FUNCTION_ARGS)
 	nulls[3] = !tckpt_value_to_timestamp(&doc.timestamp, &checkpointed_at);
 	values[3] = TimestampTzGetDatum(checkpointed_at);
 	values[4] = Int64GetDatum(history.sequence);
-	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
+	return tckpt_result_row(fcinfo, measures_types, lengthof(measures_types), values, nulls);
 }

@@ -13,9 +13,8 @@
 
 #include <ctype.h>
 
-#include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
-#include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
@@ -24,6 +23,7 @@
 #include "dispatch/protocol.h"
 #include "dispatch/transaction.h"
 #include "document/build.h"
+#include "result.h"
 #include "tasker_checkpoint.h"
 
 /* tasker_checkpoint_receipt */
@@ -34,6 +34,10 @@ enum
 	RECEIPT_DIRECTIVE,
 	RECEIPT_REPLAYED,
 	RECEIPT_NCOLUMNS
+};
+
+static const Oid receipt_types[RECEIPT_NCOLUMNS] = {
+	INT8OID, UUIDOID, TEXTOID, BOOLOID
 };
 
 /* The part of a checkpoint that a worker decides; results may be NULL. */
@@ -74,18 +78,14 @@ Datum
 tckpt_make_receipt(FunctionCallInfo fcinfo, const TckptOutcome *outcome,
 				   const pg_uuid_t *event_id)
 {
-	TupleDesc	tupdesc;
 	Datum		values[RECEIPT_NCOLUMNS];
 	bool		nulls[RECEIPT_NCOLUMNS] = {[RECEIPT_EVENT] = event_id == NULL};
-
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 
 	values[RECEIPT_SEQUENCE] = Int64GetDatum(outcome->sequence);
 	values[RECEIPT_EVENT] = event_id != NULL ? UUIDPGetDatum(event_id) : (Datum) 0;
 	values[RECEIPT_DIRECTIVE] = CStringGetTextDatum(tckpt_directive_name(outcome->dispatch.event.directive));
 	values[RECEIPT_REPLAYED] = BoolGetDatum(outcome->verdict == TCKPT_REPEATED);
-	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
+	return tckpt_result_row(fcinfo, receipt_types, RECEIPT_NCOLUMNS, values, nulls);
 }
 
 static void

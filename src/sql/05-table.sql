@@ -131,7 +131,7 @@ BEGIN
     ELSIF NOT key.attnotnull THEN
         RAISE EXCEPTION 'key column "%" of table % must be NOT NULL', key_column, rel.name
             USING ERRCODE = 'invalid_table_definition',
-            HINT = format('Run ALTER TABLE %s ALTER COLUMN %I SET NOT NULL.', rel.name, key_column);
+            HINT = format('Let its owner run ALTER TABLE %s ALTER COLUMN %I SET NOT NULL.', rel.name, key_column);
     ELSIF NOT EXISTS (SELECT FROM pg_index
                       WHERE indrelid = steps AND indisunique AND indimmediate
                       AND indisvalid AND indpred IS NULL

@@ -11,7 +11,7 @@ BEGIN ATOMIC
     WITH counting AS (
         SELECT r.* FROM tasker_checkpoint_registrations() r WHERE r.counts AND r.relid = r.steps
     ), attached AS (
-        SELECT c.oid, c.oid::regclass::text AS name, c.relkind, r.key_column, k.attnotnull AS key_not_null,
+        SELECT c.oid, c.oid::regclass::text AS name, c.relkind, pg_catalog.pg_get_userbyid(c.relowner) AS owner, r.key_column, k.attnotnull AS key_not_null,
                r.checkpoint_column, p.attnotnull AS checkpoint_not_null, p.atthasdef AS has_default,
                EXISTS (SELECT FROM pg_index i
                        WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid
@@ -89,8 +89,14 @@ BEGIN ATOMIC
          'error', pg_catalog.format('Key column %I has no valid, immediate unique index on it alone, so a step can be there twice.', a.key_column),
          pg_catalog.format('ALTER TABLE %s ADD UNIQUE (%I);', a.name, a.key_column)),
         (NOT a.key_not_null,
-         'warning', pg_catalog.format('Key column %I can be null.', a.key_column),
-         pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL;', a.name, a.key_column)),
+         'warning',
+         pg_catalog.format('Key column %I can be null.', a.key_column)
+         || CASE WHEN a.owner = CURRENT_USER THEN ''
+                 ELSE pg_catalog.format(' Its owner, role "%s", can mend it by ALTER TABLE %s ALTER COLUMN %I SET NOT NULL; as others that statement runs code of the owner''s.',
+                                        a.owner, a.name, a.key_column) END,
+         -- it asks the table's CHECK constraints, and computes what is constant in them
+         CASE WHEN a.owner = CURRENT_USER THEN
+             pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL;', a.name, a.key_column) END),
         (a.checkpoint_not_null,
          'error', pg_catalog.format('Column %I is NOT NULL, so a clear fails, and so does an INSERT without a checkpoint.', a.checkpoint_column),
          pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL;', a.name, a.checkpoint_column)),

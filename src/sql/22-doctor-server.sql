@@ -139,7 +139,7 @@ BEGIN ATOMIC
                                  'From 75 %% on wake-ups are left out. ', pg_catalog.trunc(100::numeric * q.usage::numeric, 1)),
                CASE WHEN s.pid IS NULL THEN 'Look for it in pg_stat_activity.'
                     ELSE pg_catalog.format('Of those that are idle in a transaction, the statement ends the oldest, of role %I.', s.usename) END),
-           CASE WHEN s.pid IS NOT NULL THEN pg_catalog.format('SELECT pg_terminate_backend(%s);', s.pid) END
+           CASE WHEN s.pid IS NOT NULL THEN pg_catalog.format('SELECT pg_catalog.pg_terminate_backend(%s);', s.pid) END
     FROM pg_catalog.pg_notification_queue_usage() AS q (usage)
     LEFT JOIN LATERAL (
         SELECT a.pid, a.usename FROM pg_stat_activity a

@@ -1,17 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * reader.c
- *	  Reading tables that are not the extension's own.
+ *	  Reading tables that are not the extension's own, and writing to them.
  *
- * Whoever owns a table decides which code runs when it is read: policies, and
- * the functions in its indexes, statistics and partition keys, which planning
- * alone calls.  So a superuser reads as the table's owner, in a
+ * Whoever owns a table decides which code runs when it is used: policies,
+ * triggers, and the functions in its indexes, statistics and partition keys,
+ * which planning alone calls.  So a superuser reads as the table's owner, in a
  * security-restricted operation, as VACUUM and ANALYZE do; all others read as
- * themselves.
+ * themselves.  None of that code may take another role: by SET ROLE the caller
+ * may have fewer rights than the session's user.  And none of its settings is
+ * left behind in the session of a superuser, or of a role that acts for one.
  *
- * Between tckpt_read_as() and tckpt_read_done() belong the preparation of a
- * statement, its planning and execution, and each later fetch of its cursor;
- * what is written does not.  An error puts everything back with its
+ * Between tckpt_read_as() or tckpt_write_as_caller() and tckpt_read_done()
+ * belong the preparation of a statement, its planning and execution, and each
+ * later fetch of its cursor.  An error puts everything back with its
  * (sub)transaction.
  *
  * FORCE ROW LEVEL SECURITY hides nothing from a superuser.  It is lifted while
@@ -36,6 +38,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/pg_list.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -45,6 +48,9 @@
 
 #include "table/reader.h"
 #include "tasker_checkpoint.h"
+
+/* What is forbidden to whoever only reads */
+#define RESTRICTED	(SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION)
 
 /* The owner of a table, and whether row security is forced on it; InvalidOid: it is gone. */
 static Oid
@@ -144,6 +150,51 @@ require_trusted_children(Oid relid, Oid owner)
 				 errhint("Give both to one owner with ALTER TABLE ... OWNER TO, or call as a role that is no superuser.")));
 }
 
+/* Whether a role that is none acts for a superuser, who may take over again. */
+static bool
+acts_for_superuser(Oid user)
+{
+	Oid			behind[] = {GetSessionUserId(), GetOuterUserId(), MyProc->roleId};
+
+	for (size_t i = 0; i < lengthof(behind); i++)
+		if (behind[i] != user && superuser_arg(behind[i]))
+			return true;
+	return false;
+}
+
+/* What others' code may do from here on, and as whom. */
+static void
+begin(TckptReader *reader, Oid user, int restrictions, bool keep_settings)
+{
+	GetUserIdAndSecContext(&reader->user, &reader->sec_context);
+	if (keep_settings)
+		reader->guc_level = NewGUCNestLevel();
+	reader->begun = true;
+	SetUserIdAndSecContext(user, reader->sec_context | restrictions);
+}
+
+static void
+read_as_owner(Oid relid, const AttrNumber *columns, int ncolumns,
+			  TckptReader *reader)
+{
+	Oid			owner = table_owner(relid, &reader->forced);
+
+	if (!OidIsValid(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table with OID %u does not exist", relid)));
+	require_rights(relid, owner, columns, ncolumns);
+	require_trusted_children(relid, owner);
+
+	begin(reader, owner, RESTRICTED, true);
+	reader->switched = true;
+
+	/* wherever we are called, the owner's code finds what VACUUM finds */
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+}
+
 /*
  * Begins to read a table, which the caller has locked: these of its columns,
  * InvalidAttrNumber among them or not; with none, any.  A superuser reads as
@@ -153,42 +204,37 @@ void
 tckpt_read_as(Oid relid, const AttrNumber *columns, int ncolumns,
 			  TckptReader *reader)
 {
-	Oid			owner;
-
 	memset(reader, 0, sizeof(*reader));
-	if (!superuser())
-		return;
-
-	owner = table_owner(relid, &reader->forced);
-	if (!OidIsValid(owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table with OID %u does not exist", relid)));
-	require_rights(relid, owner, columns, ncolumns);
-	require_trusted_children(relid, owner);
-
-	GetUserIdAndSecContext(&reader->user, &reader->sec_context);
-	reader->guc_level = NewGUCNestLevel();
-	reader->switched = true;
-	SetUserIdAndSecContext(owner,
-						   reader->sec_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
-
-	/* wherever we are called, the owner's code finds what VACUUM finds */
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
+	if (superuser())
+		read_as_owner(relid, columns, ncolumns, reader);
+	else if (acts_for_superuser(GetUserId()))
+		begin(reader, GetUserId(), RESTRICTED, true);
+	else
+		begin(reader, GetUserId(), SECURITY_LOCAL_USERID_CHANGE, false);
 }
 
-/* Ends it: role and settings are what they were. */
+/*
+ * Begins to write to a table, as the caller.  Its triggers may do what they may
+ * in plain SQL, but for what is said above.
+ */
+void
+tckpt_write_as_caller(TckptReader *reader)
+{
+	memset(reader, 0, sizeof(*reader));
+	begin(reader, GetUserId(), SECURITY_LOCAL_USERID_CHANGE,
+		  acts_for_superuser(GetUserId()));
+}
+
+/* Ends either: role and settings are what they were. */
 void
 tckpt_read_done(TckptReader *reader)
 {
-	if (!reader->switched)
+	if (!reader->begun)
 		return;
-	AtEOXact_GUC(false, reader->guc_level);
+	if (reader->guc_level > 0)
+		AtEOXact_GUC(false, reader->guc_level);
 	SetUserIdAndSecContext(reader->user, reader->sec_context);
-	reader->switched = false;
+	reader->begun = false;
 }
 
 /*

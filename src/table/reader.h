@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * reader.h
- *	  Reading tables that are not the extension's own.
+ *	  Reading tables that are not the extension's own, and writing to them.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,20 +12,22 @@
 #include "access/tupdesc.h"
 #include "executor/spi.h"
 
-/* What a superuser was before it began to read as a table's owner */
+/* What was so before a table of others was read or written */
 typedef struct TckptReader
 {
-	bool		switched;		/* false: the caller reads as itself */
-	bool		forced;			/* the owner is under row security, too */
+	bool		begun;
+	bool		switched;		/* a superuser reads as the owner */
+	bool		forced;			/* who is under row security, too */
 	Oid			user;
 	int			sec_context;
-	int			guc_level;
+	int			guc_level;		/* 0: settings stay as they are left */
 } TckptReader;
 
 extern Oid	tckpt_owner_of(Oid relid);
 extern Oid	tckpt_untrusted_child(Oid relid, Oid owner);
 extern void tckpt_read_as(Oid relid, const AttrNumber *columns, int ncolumns,
 						  TckptReader *reader);
+extern void tckpt_write_as_caller(TckptReader *reader);
 extern void tckpt_read_done(TckptReader *reader);
 extern SPIPlanPtr tckpt_read_prepare(const TckptReader *reader, const char *sql,
 									 int nargs, Oid *types, int options);

@@ -213,7 +213,7 @@ void
 tckpt_steps_write(TckptSteps *steps, const TckptRequest *request,
 				  const Jsonb *parts, TckptOutcome *outcome)
 {
-	TckptReader reader = {0};
+	TckptReader reader;
 	TckptAnnouncement announcement = {
 		.request = request,
 		.relid = steps->trigger.relid,
@@ -224,10 +224,12 @@ tckpt_steps_write(TckptSteps *steps, const TckptRequest *request,
 
 	memset(outcome, 0, sizeof(*outcome));
 	outcome->dispatch.context = CurrentMemoryContext;
+	tckpt_write_as_caller(&reader);
 	SPI_connect();
 	changed = tckpt_steps_execute(steps, TCKPT_STATEMENT_WRITE, &request->step, parts, &announcement,
 								  &reader);
 	SPI_finish();
+	tckpt_read_done(&reader);
 
 	if (changed == 0 && outcome->verdict == TCKPT_ADMITTED)
 		raise_not_updated(steps, &request->step);
@@ -258,13 +260,15 @@ update_locked(TckptSteps *steps, TckptStatement statement,
 		.relid = steps->trigger.relid,
 		.outcome = &outcome
 	};
-	TckptReader reader = {0};
+	TckptReader reader;
 	uint64		changed;
 
+	tckpt_write_as_caller(&reader);
 	SPI_connect();
 	changed = tckpt_steps_execute(steps, statement, step, checkpoint,
 								  checkpoint == NULL ? &announcement : NULL, &reader);
 	SPI_finish();
+	tckpt_read_done(&reader);
 	return changed > 0;
 }
 
@@ -295,6 +299,16 @@ tckpt_steps_store(TckptSteps *steps, const pg_uuid_t *step,
 	return update_locked(steps, TCKPT_STATEMENT_STORE, step, checkpoint);
 }
 
+/* What will be written to is walked as plain SQL walks it. */
+static void
+begin_scan(const TckptStepScan *scan, TckptReader *reader)
+{
+	if (scan->read_only)
+		tckpt_steps_read_as(scan->steps, true, reader);
+	else
+		tckpt_write_as_caller(reader);
+}
+
 /*
  * Begins a walk over the steps that have a checkpoint, or those of them that
  * are processed, as a new snapshot has them and in no order.  "read_only" says
@@ -305,7 +319,7 @@ TckptStepScan *
 tckpt_steps_scan(TckptSteps *steps, bool processed, bool read_only)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	TckptReader reader = {0};
+	TckptReader reader;
 	TckptStepScan *scan = palloc0(sizeof(TckptStepScan));
 	SPIPlanPtr	plan;
 	char	   *sql = psprintf("SELECT %s, %s, %s FROM %s WHERE %s IS NOT NULL%s",
@@ -316,8 +330,7 @@ tckpt_steps_scan(TckptSteps *steps, bool processed, bool read_only)
 	scan->steps = steps;
 	scan->read_only = read_only;
 	SPI_connect();
-	if (read_only)
-		tckpt_steps_read_as(steps, true, &reader);
+	begin_scan(scan, &reader);
 	plan = tckpt_read_prepare(&reader, sql, 0, NULL, 0);
 	scan->portal = SPI_cursor_open(NULL, plan, NULL, NULL, false);
 
@@ -332,14 +345,12 @@ tckpt_steps_scan(TckptSteps *steps, bool processed, bool read_only)
 static void
 fetch_batch(TckptStepScan *scan)
 {
-	TckptReader reader = {0};
+	TckptReader reader;
 
 	if (scan->batch != NULL)
 		SPI_freetuptable(scan->batch);
 	scan->batch = NULL;
-	if (scan->read_only)
-		tckpt_steps_read_as(scan->steps, true, &reader);
-
+	begin_scan(scan, &reader);
 	SPI_cursor_fetch(scan->portal, true, SCAN_BATCH);
 	tckpt_read_done(&reader);
 	scan->batch = SPI_tuptable;

@@ -149,7 +149,7 @@ guard|ALTER TRIGGER zz_tasker_checkpoint_guard ON tasker.workflow_steps DEPENDS 
 index|DROP INDEX CONCURRENTLY tasker.idx_workflow_steps_checkpoint_cursor;
 index|DROP INDEX CONCURRENTLY tasker.idx_workflow_steps_checkpoint_exists;
 limits|ALTER DATABASE "the ""doctor""" SET tasker_checkpoint.results_limit = '2097152';
-notify_queue|SELECT pg_terminate_backend(PID);
+notify_queue|SELECT pg_catalog.pg_terminate_backend(PID);
 replication|ALTER DATABASE "the ""doctor""" SET session_replication_role = 'origin';
 settings|ALTER DATABASE "the ""doctor""" SET tasker_checkpoint.enforce = 'error';
 settings|ALTER ROLE $user IN DATABASE "the ""doctor""" SET tasker_checkpoint.history_limit = '100';
