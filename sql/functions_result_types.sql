@@ -7,7 +7,7 @@ CREATE TABLE steps (workflow_step_uuid uuid PRIMARY KEY, processed boolean);
 SELECT tasker_checkpoint_attach('steps') \g /dev/null
 INSERT INTO steps VALUES (:'s1');
 SELECT tasker_checkpoint_dispatch(:'s1') IS NOT NULL AS dispatched;
-RESET client_min_messages;
+SET client_min_messages = warning;
 
 -- one more, another type, one less
 CREATE PROCEDURE try(named text, call text) LANGUAGE plpgsql AS $$
@@ -19,12 +19,12 @@ BEGIN
 		BEGIN
 			EXECUTE 'ALTER TYPE tasker_checkpoint_' || named || ' ' || format(change, attribute);
 			EXECUTE 'SELECT * FROM ' || call;
-			RAISE NOTICE '%: nothing was said', change;
+			RAISE INFO '%: nothing was said', change;
 			RAISE SQLSTATE 'TT000';
 		EXCEPTION WHEN SQLSTATE 'TT000' THEN NULL;
-			WHEN object_not_in_prerequisite_state THEN RAISE NOTICE '%: %', change, sqlerrm;
+			WHEN object_not_in_prerequisite_state THEN RAISE INFO '%: %', change, sqlerrm;
 			-- what is in SQL the server looks after
-			WHEN OTHERS THEN RAISE NOTICE '%: %', change, sqlstate;
+			WHEN OTHERS THEN RAISE INFO '%: %', change, sqlstate;
 		END;
 	END LOOP;
 END

@@ -40,16 +40,19 @@ query(q{
 	GRANT SELECT, INSERT, UPDATE ON steps, dispatched, done, stop TO worker;
 	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO worker;
 
-	-- Dispatches a step and takes two, until it is told to stop, and then takes what is left. A step
-	-- is saved and yielded at first, and completed the next time. Each call is a transaction.
+	-- Dispatches steps, and takes each of them twice, until it is told to stop, and then takes what is
+	-- left. A step is saved and yielded at first, and completed the next time. Each call is a
+	-- transaction. The pauses leave a tool time to catch up with what was changed meanwhile.
 	CREATE PROCEDURE work(worker text) LANGUAGE plpgsql AS $$
 	DECLARE
 		big text := (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 256) i);
 		step uuid;
 		d record;
+		round integer := 0;
 	BEGIN
 		LOOP
-			IF NOT (SELECT now FROM stop) THEN
+			round := round + 1;
+			IF round % 2 = 1 AND NOT (SELECT now FROM stop) THEN
 				step := gen_random_uuid();
 				INSERT INTO steps VALUES (step);
 				ASSERT tasker_checkpoint_dispatch(step) IS NOT NULL, 'dispatch';
@@ -73,6 +76,8 @@ query(q{
 				PERFORM tasker_checkpoint_yield(d.step_uuid, '2', 2, to_jsonb(big), d.event_id);
 			END IF;
 			COMMIT;
+			CONTINUE WHEN (SELECT now FROM stop);
+			PERFORM pg_sleep(0.004);
 		END LOOP;
 	END
 	$$;
@@ -90,6 +95,7 @@ query(q{
 				COMMIT;
 				PERFORM tasker_checkpoint_resume(step);
 				COMMIT;
+				PERFORM pg_sleep(0.004);
 			END LOOP;
 			EXIT WHEN (SELECT now FROM stop);
 		END LOOP;
