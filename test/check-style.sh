@@ -166,7 +166,8 @@ subjects()
 
 sleeps()
 {
-	files '^(sql|test)/' | grep -v '\.sh$' | lines 'pg_sleep|\<(u?sleep|time\.sleep) *\('
+	files '^(sql|test)/' | grep -v '\.sh$' | lines 'pg_sleep|\<(u?sleep|time\.sleep) *\(' |
+		sed '/-- the pace$/d'
 }
 
 # A message that is no error has none of its own.

@@ -42,6 +42,7 @@ typedef struct TckptEvent
 {
 	ItemPointerData tid;
 	bool		locked;			/* nobody else can change it any more */
+	bool		ours;			/* this transaction has written it */
 	pg_uuid_t	step;
 	bool		has_event;		/* false: it holds a directive only */
 	pg_uuid_t	event_id;

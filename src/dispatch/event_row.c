@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
@@ -261,6 +262,7 @@ tckpt_event_read(Relation rel, HeapTuple tuple, TckptEvent *event)
 	heap_deform_tuple(tuple, RelationGetDescr(rel), values, nulls);
 	memset(event, 0, sizeof(*event));
 	event->tid = tuple->t_self;
+	event->ours = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
 	if (nulls[TCKPT_EVENT_STEP])
 		return false;
 

@@ -96,7 +96,8 @@ same_for_writers(const TckptEvent *a, const TckptEvent *b)
  * Under REPEATABLE READ the newest row, NULL if there is none, must say what
  * the transaction's snapshot has: a fence must not take a newer one for none,
  * nor go by it as if it had been there.  A worker's heartbeats from another
- * connection change nothing of that.  Raises 40001.
+ * connection change nothing of that; what the transaction has written itself was
+ * looked at before it did.  Raises 40001.
  */
 static void
 require_no_newer(Relation rel, TckptLookup lookup, const pg_uuid_t *id,
@@ -104,7 +105,7 @@ require_no_newer(Relation rel, TckptLookup lookup, const pg_uuid_t *id,
 {
 	TckptEvent	visible;
 
-	if (!IsolationUsesXactSnapshot())
+	if (!IsolationUsesXactSnapshot() || (newest != NULL && newest->ours))
 		return;
 	if (newest == NULL ?
 		read_visible(rel, lookup, id, GetTransactionSnapshot(), &visible) :

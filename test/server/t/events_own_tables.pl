@@ -77,7 +77,7 @@ query(q{
 			END IF;
 			COMMIT;
 			CONTINUE WHEN (SELECT now FROM stop);
-			PERFORM pg_sleep(0.004);
+			PERFORM pg_sleep(0.004); -- the pace
 		END LOOP;
 	END
 	$$;
@@ -95,7 +95,7 @@ query(q{
 				COMMIT;
 				PERFORM tasker_checkpoint_resume(step);
 				COMMIT;
-				PERFORM pg_sleep(0.004);
+				PERFORM pg_sleep(0.004); -- the pace
 			END LOOP;
 			EXIT WHEN (SELECT now FROM stop);
 		END LOOP;
