@@ -54,6 +54,7 @@ OBJS = \
 	src/table/key.o \
 	src/table/reader.o \
 	src/table/registration.o \
+	src/table/replay.o \
 	src/table/rules.o \
 	src/table/stale.o \
 	src/table/statement.o \
