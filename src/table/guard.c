@@ -284,7 +284,10 @@ check_unprocessed(const TckptWrite *write)
 	tckpt_require_unprocessed(write->step, !isnull && DatumGetBool(processed));
 }
 
-/* Whether the write of a function of ours goes on; if not, it has its answer. */
+/*
+ * Whether the write of a function of ours goes on; if not, it has its answer.
+ * Raises as the protocol does, and 55000 on a processed step.
+ */
 static bool
 admit(const TckptWrite *write)
 {
@@ -296,7 +299,10 @@ admit(const TckptWrite *write)
 	if (outcome->verdict == TCKPT_REPEATED && !tckpt_replay_is_answered(write, receipt))
 		outcome->verdict = TCKPT_ADMITTED;
 	if (outcome->verdict == TCKPT_ADMITTED)
+	{
+		check_unprocessed(write);
 		return true;
+	}
 
 	if (outcome->verdict == TCKPT_REPEATED)
 	{
@@ -361,41 +367,39 @@ read_old(TckptWrite *write)
 		write->has_olddoc = tckpt_document_read(old, &write->olddoc);
 }
 
-/* Whether a statement of others sets the checkpoint to the very bytes it has. */
+/*
+ * Whether a statement of others sets the checkpoint to the very bytes it has.
+ * A JSON null is none.
+ */
 static bool
 is_same(const TckptWrite *write)
 {
-	return write->own == NULL && write->oldvalue != (Datum) 0 &&
-		write->newvalue != (Datum) 0 &&
-		same_stored(write->newvalue, write->oldvalue);
+	if (write->own != NULL || write->oldvalue == (Datum) 0 ||
+		write->newvalue == (Datum) 0 ||
+		!same_stored(write->newvalue, write->oldvalue))
+		return false;
+	/* a large one is no JSON null, and need not be read */
+	return VARSIZE_ANY(DatumGetPointer(write->newvalue)) > JSON_NULL_SIZE ||
+		!tckpt_is_json_null(DatumGetJsonbP(write->newvalue));
 }
 
 /* The row to be stored, NULL if none is. */
 static HeapTuple
 guard_row(TckptWrite *write)
 {
-	bool		same = is_same(write);
 	bool		own_checkpoint = write->own != NULL &&
 		write->own->request->kind != TCKPT_CLEAR;
 	const Jsonb *new;
 
-	/* a large one is no JSON null, and need not be read */
-	if (same && VARSIZE_ANY(DatumGetPointer(write->newvalue)) > JSON_NULL_SIZE)
+	if (is_same(write))
 		return write->new;
-
 	read_old(write);
-	if (own_checkpoint)
-	{
-		if (!admit(write))
-			return NULL;
-		check_unprocessed(write);
-	}
+	if (own_checkpoint && !admit(write))
+		return NULL;
 
 	new = sent_checkpoint(write);
 	if (new == NULL)
 		return guard_clear(write);
-	if (same)
-		return write->new;
 	if (write->old == NULL)
 		return guard_insert(write, new);
 	return own_checkpoint ? guard_own(write, new) : guard_update(write, new);
