@@ -24,6 +24,71 @@ AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_limits() IS
 'settings, in bytes and claims; for tasker_checkpoint_health()';
 
+-- A slot, and a standby that has none, do not tell since when: they count where there
+-- are as many dead rows as tasker_checkpoint_check_bloat() minds.
+CREATE FUNCTION tasker_checkpoint_old_snapshots()
+RETURNS TABLE (since timestamptz, detail text, statement text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+ROWS 1
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT h.since,
+           pg_catalog.format('%s keeps dead rows of the dispatch table from being removed, %s by now, which claims, yields and saves '
+               'have to pass. %s', h.holder, d.dead, h.advice),
+           h.statement
+    FROM (
+        SELECT pg_catalog.pg_stat_get_dead_tuples(c.oid) AS dead, pg_catalog.pg_stat_get_live_tuples(c.oid) AS live
+        FROM pg_catalog.pg_class c
+        WHERE c.oid = 'tasker_checkpoint_events'::pg_catalog.regclass::pg_catalog.oid
+    ) d
+    CROSS JOIN (
+        SELECT a.xact_start AS since, greatest(pg_catalog.age(a.backend_xmin), pg_catalog.age(a.backend_xid)) AS transactions,
+               pg_catalog.format('Session %s (%s%s%s), in a transaction since %s,', a.pid, a.backend_type,
+                   ' of role "'::text || a.usename::text || '"'::text,
+                   ', application "'::text || nullif(a.application_name, '') || '"'::text, a.xact_start) AS holder,
+               CASE WHEN w.is_idle THEN 'It is idle; the statement ends the session.'
+                    ELSE 'Let what takes long be several transactions, or read from a standby without feedback; the statement cancels it.'
+                    END AS advice,
+               pg_catalog.format('SELECT pg_catalog.%s(%s);',
+                   CASE WHEN w.is_idle OR a.backend_type NOT IN ('client backend', 'autovacuum worker')
+                        THEN 'pg_terminate_backend' ELSE 'pg_cancel_backend' END, a.pid) AS statement
+        FROM pg_catalog.pg_stat_activity a
+        CROSS JOIN LATERAL (SELECT a.state LIKE 'idle in transaction%' AS is_idle) w
+        WHERE coalesce(a.backend_xmin, a.backend_xid) IS NOT NULL AND a.datname = pg_catalog.current_database()
+        AND a.leader_pid IS NULL AND a.pid <> pg_catalog.pg_backend_pid()
+        -- what VACUUM sees keeps nothing
+        AND a.pid NOT IN (SELECT v.pid FROM pg_catalog.pg_stat_progress_vacuum v)
+        UNION ALL
+        SELECT p.prepared, pg_catalog.age(p.transaction),
+               pg_catalog.format('The prepared transaction %L of role "%s", prepared at %s,', p.gid, p.owner, p.prepared),
+               'COMMIT PREPARED or ROLLBACK PREPARED ends it. What is right for the work that it did, its coordinator knows; '
+               'the statement gives it up.',
+               pg_catalog.format('ROLLBACK PREPARED %L;', p.gid)
+        FROM pg_catalog.pg_prepared_xacts p
+        WHERE p.database = pg_catalog.current_database()
+        UNION ALL
+        SELECT NULL, pg_catalog.age(s.xmin),
+               pg_catalog.format('Replication slot "%s"%s', s.slot_name,
+                   CASE WHEN s.active THEN ', by the feedback of its standby,' ELSE ', which nobody uses,' END),
+               CASE WHEN s.active THEN 'Look there for the session with the oldest backend_xmin in pg_stat_activity, or turn '
+                                       'hot_standby_feedback off.'
+                    ELSE 'The statement drops it, if its standby does not come back.' END,
+               CASE WHEN NOT s.active THEN pg_catalog.format('SELECT pg_catalog.pg_drop_replication_slot(%L);', s.slot_name) END
+        FROM pg_catalog.pg_replication_slots s
+        WHERE s.xmin IS NOT NULL
+        UNION ALL
+        SELECT NULL, pg_catalog.age(a.backend_xmin),
+               pg_catalog.format('The standby "%s" of role "%s", by its feedback,', a.application_name, a.usename),
+               'Look there for the session with the oldest backend_xmin in pg_stat_activity, or turn hot_standby_feedback off.', NULL
+        FROM pg_catalog.pg_stat_activity a
+        WHERE a.backend_xmin IS NOT NULL AND a.backend_type = 'walsender' AND a.datname IS NULL
+    ) h
+    WHERE d.dead > 0 AND (h.since IS NOT NULL OR d.dead >= greatest(10000, d.live))
+    ORDER BY h.transactions DESC;
+END;
+COMMENT ON FUNCTION tasker_checkpoint_old_snapshots() IS
+'who keeps dead rows of tasker_checkpoint_events from being removed, of those that the caller may see in pg_stat_activity, the oldest first: sessions, prepared transactions, replication slots, standbys; for tasker_checkpoint_health() and tasker_checkpoint_doctor()';
+
 CREATE FUNCTION tasker_checkpoint_health(
     stale interval DEFAULT '15 minutes',
     stalled integer DEFAULT 5,
@@ -31,7 +96,8 @@ CREATE FUNCTION tasker_checkpoint_health(
     unclaimed interval DEFAULT '5 minutes',
     paused interval DEFAULT '1 day',
     near_limit integer DEFAULT 80,
-    long_cursor integer DEFAULT 2048
+    long_cursor integer DEFAULT 2048,
+    old_snapshot interval DEFAULT '15 minutes'
 )
 RETURNS TABLE (
     finding text,
@@ -53,7 +119,8 @@ BEGIN ATOMIC
                CASE WHEN unclaimed > interval '0' THEN pg_catalog.date_part('epoch', unclaimed) END AS unclaimed,
                CASE WHEN paused > interval '0' THEN pg_catalog.date_part('epoch', paused) END AS paused,
                CASE WHEN near_limit > 0 THEN near_limit::bigint END AS near_limit,
-               CASE WHEN long_cursor > 0 THEN long_cursor::bigint END AS long_cursor
+               CASE WHEN long_cursor > 0 THEN long_cursor::bigint END AS long_cursor,
+               CASE WHEN old_snapshot > interval '0' THEN pg_catalog.date_part('epoch', old_snapshot) END AS old_snapshot
     ), known AS (
         -- what is the same for all steps; what has been so since before these times
         -- is over its threshold
@@ -62,6 +129,7 @@ BEGIN ATOMIC
                pg_catalog.to_timestamp(n.epoch - t.expired) AS expired_since,
                pg_catalog.to_timestamp(n.epoch - t.unclaimed) AS unclaimed_since,
                pg_catalog.to_timestamp(n.epoch - t.paused) AS paused_since,
+               pg_catalog.to_timestamp(n.epoch - t.old_snapshot) AS snapshot_since,
                -- -1 is no limit
                CASE WHEN l.cursor_limit >= 0 THEN greatest(l.cursor_limit, 1) END AS cursor_limit,
                CASE WHEN l.results_limit >= 0 THEN greatest(l.results_limit, 1) END AS results_limit,
@@ -140,6 +208,11 @@ BEGIN ATOMIC
         SELECT 'unguarded', u.place::integer, 'critical', NULL::uuid, NULL::timestamptz, NULL::double precision, NULL::double precision,
                NULL::text, u.detail, u.statement
         FROM tasker_checkpoint_unguarded() WITH ORDINALITY u (detail, statement, place)
+        UNION ALL
+        SELECT 'old_snapshot', o.place::integer, 'warning', NULL, o.since, NULL, CASE WHEN o.since IS NOT NULL THEN k.old_snapshot END,
+               CASE WHEN o.since IS NOT NULL THEN 'seconds' END, o.detail, o.statement
+        FROM known k CROSS JOIN tasker_checkpoint_old_snapshots() WITH ORDINALITY o (since, detail, statement, place)
+        WHERE o.since <= k.snapshot_since OR (o.since IS NULL AND k.old_snapshot IS NOT NULL)
         UNION ALL
         SELECT 'prepared', 0, CASE WHEN s.prepared_at <= k.expired_since THEN 'critical' ELSE 'warning' END,
                s.step_uuid, s.prepared_at, NULL, 0::double precision, 'seconds',
@@ -282,7 +355,7 @@ BEGIN ATOMIC
     ORDER BY CASE f.severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END,
              f.step_uuid NULLS FIRST, f.finding COLLATE pg_catalog."C", f.place;
 END;
-COMMENT ON FUNCTION tasker_checkpoint_health(interval, integer, interval, interval, interval, integer, integer) IS
+COMMENT ON FUNCTION tasker_checkpoint_health(interval, integer, interval, interval, interval, integer, integer, interval) IS
 'what is stuck or will be, of the steps that the caller can see, and whether the table in use is guarded, which everybody is told; the worst first; each threshold is an argument, and 0 turns its finding off; raises 42501, 55000';
 
 -- with the thresholds that are the function's defaults
@@ -295,18 +368,19 @@ FROM tasker_checkpoint_health(
     unclaimed => '5 minutes'::pg_catalog.interval,
     paused => '1 day'::pg_catalog.interval,
     near_limit => 80,
-    long_cursor => 2048
+    long_cursor => 2048,
+    old_snapshot => '15 minutes'::pg_catalog.interval
 );
 COMMENT ON VIEW tasker_checkpoint_health IS
 'what is stuck or will be, the worst first: a row for each finding, with the statement that helps; other thresholds are arguments of tasker_checkpoint_health()';
 COMMENT ON COLUMN tasker_checkpoint_health.finding IS
-'what it is: unguarded, prepared, parked, stale, stalled, expired, unclaimed, ahead, near_limit, long_cursor, paused or cancelled';
+'what it is: unguarded, old_snapshot, prepared, parked, stale, stalled, expired, unclaimed, ahead, near_limit, long_cursor, paused or cancelled';
 COMMENT ON COLUMN tasker_checkpoint_health.severity IS
-'critical: the step does not go on by itself, or the table is not guarded; warning: it may not; info: worth knowing';
+'critical: the step does not go on by itself, or the table is not guarded; warning: it may not, or all go on slowly; info: worth knowing';
 COMMENT ON COLUMN tasker_checkpoint_health.step_uuid IS
-'the step; NULL where it is about the table, and so are figure, threshold and unit';
+'the step; NULL where it is about a table';
 COMMENT ON COLUMN tasker_checkpoint_health.figure IS
-'how far it has come, in the unit';
+'how far it has come, in the unit; NULL, like threshold and unit, where that is not known or nothing to measure';
 COMMENT ON COLUMN tasker_checkpoint_health.threshold IS
 'from where on it is shown, in the unit';
 COMMENT ON COLUMN tasker_checkpoint_health.unit IS

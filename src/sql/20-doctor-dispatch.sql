@@ -59,3 +59,22 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION tasker_checkpoint_check_events() IS
 'a check of tasker_checkpoint_doctor(): the dispatch table is not full of steps that are gone or processed';
+
+CREATE FUNCTION tasker_checkpoint_check_snapshots()
+RETURNS TABLE (status text, found text, statement text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+ROWS 5
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT 'ok', 'Nobody keeps dead events from being removed.', NULL
+    UNION ALL
+    SELECT 'warning', s.detail, s.statement
+    FROM tasker_checkpoint_old_snapshots() s
+    WHERE s.since <= pg_catalog.clock_timestamp() - interval '15 minutes' OR s.since IS NULL
+    UNION ALL
+    SELECT 'notice', pg_catalog.format('Role %I cannot see which transactions others have open.', current_user),
+           pg_catalog.format('GRANT pg_read_all_stats TO %I;', current_user)
+    WHERE NOT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE');
+END;
+COMMENT ON FUNCTION tasker_checkpoint_check_snapshots() IS
+'a check of tasker_checkpoint_doctor(): no old snapshot keeps dead rows of the dispatch table, through which every claim walks';

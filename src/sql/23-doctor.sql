@@ -50,6 +50,7 @@ BEGIN ATOMIC
         ('tasker_checkpoint_check_compression()'::regprocedure, r.tables > 0),
         ('tasker_checkpoint_check_hot_share()'::regprocedure, r.tables > 0),
         ('tasker_checkpoint_check_bloat()'::regprocedure, true),
+        ('tasker_checkpoint_check_snapshots()'::regprocedure, true),
         ('tasker_checkpoint_check_limits()'::regprocedure, r.tables = 1),
         ('tasker_checkpoint_check_events()'::regprocedure, r.tables = 1),
         ('tasker_checkpoint_check_grants()'::regprocedure, true),

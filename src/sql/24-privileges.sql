@@ -66,7 +66,7 @@ GRANT EXECUTE ON FUNCTION
     tasker_checkpoint_history(uuid),
     tasker_checkpoint_dispatched(uuid),
     tasker_checkpoint_progress(uuid),
-    tasker_checkpoint_health(interval, integer, interval, interval, interval, integer, integer)
+    tasker_checkpoint_health(interval, integer, interval, interval, interval, integer, integer, interval)
 TO PUBLIC;
 GRANT SELECT ON tasker_checkpoint_progress, tasker_checkpoint_health, tasker_checkpoint_queues TO PUBLIC;
 
@@ -74,6 +74,7 @@ GRANT SELECT ON tasker_checkpoint_progress, tasker_checkpoint_health, tasker_che
 GRANT EXECUTE ON FUNCTION
     tasker_checkpoint_survey(uuid, boolean),
     tasker_checkpoint_unguarded(),
+    tasker_checkpoint_old_snapshots(),
     tasker_checkpoint_cursor_indexes(),
     tasker_checkpoint_limits()
 TO PUBLIC;
@@ -106,6 +107,7 @@ GRANT EXECUTE ON FUNCTION
     tasker_checkpoint_check_compression(),
     tasker_checkpoint_check_hot_share(),
     tasker_checkpoint_check_bloat(),
+    tasker_checkpoint_check_snapshots(),
     tasker_checkpoint_check_limits(),
     tasker_checkpoint_check_events(),
     tasker_checkpoint_check_grants(),

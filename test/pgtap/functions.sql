@@ -27,6 +27,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_check_notify_queue', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 'r', true, '{}'),
 ('tasker_checkpoint_check_replication', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_check_settings', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
+('tasker_checkpoint_check_snapshots', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 'r', true, '{}'),
 ('tasker_checkpoint_check_table', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_check_trigger_order', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_check_version', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
@@ -47,7 +48,8 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_get', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_guard', '', 'trigger', 'c', 'volatile', 'u', false, '{23514,39P01,54000,55000,TC001,TC002,TC003}'),
 ('tasker_checkpoint_health', 'stale interval DEFAULT ''00:15:00''::interval, stalled integer DEFAULT 5, expired interval DEFAULT ''00:05:00''::interval, '
-	'unclaimed interval DEFAULT ''00:05:00''::interval, paused interval DEFAULT ''1 day''::interval, near_limit integer DEFAULT 80, long_cursor integer DEFAULT 2048',
+	'unclaimed interval DEFAULT ''00:05:00''::interval, paused interval DEFAULT ''1 day''::interval, near_limit integer DEFAULT 80, long_cursor integer DEFAULT 2048, '
+	'old_snapshot interval DEFAULT ''00:15:00''::interval',
 	'TABLE(finding text, severity text, step_uuid uuid, figure numeric, threshold numeric, unit text, detail text, statement text)',
 	'sql', 'stable', 'r', true, '{42501,55000}'),
 ('tasker_checkpoint_heartbeat', 'event_id uuid, lease interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'u', false, '{22004,22023,25006}'),
@@ -60,6 +62,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_members', '', 'TABLE(classid oid, objid oid)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_missing_rights', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_needless_rights', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
+('tasker_checkpoint_old_snapshots', '', 'TABLE(since timestamp with time zone, detail text, statement text)', 'sql', 'stable', 'r', true, '{}'),
 ('tasker_checkpoint_own_functions', '', 'TABLE(oid oid, name text, volatility "char", owner oid, acl aclitem[])', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_pause', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,25006,55000,P0002}'),
 ('tasker_checkpoint_progress', 'step_uuid uuid DEFAULT NULL::uuid',
