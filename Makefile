@@ -29,6 +29,7 @@ OBJS = \
 	src/dispatch/event.o \
 	src/dispatch/event_row.o \
 	src/dispatch/events.o \
+	src/dispatch/front.o \
 	src/dispatch/protocol.o \
 	src/dispatch/transaction.o \
 	src/document/build.o \

@@ -11,13 +11,7 @@
  * flight: from the first of these the walk goes on at the next lower priority,
  * so that it costs the same however many there are.
  *
- * What can be claimed no more has left versions of its row in front, and an old
- * snapshot keeps them there: each walk from the front would pass all of them.
- * So a session that has found the front of a queue long remembers for a while
- * where it has found the first event, and begins there.  What a slow commit has
- * put before that place, or what comes with a priority that was not met, is found
- * by the next walk from the front, which comes after a while that grows with its
- * cost.
+ * Where a session remembers the front of a queue (front.h), the walk begins there.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +19,6 @@
 
 #include "access/genam.h"
 #include "access/table.h"
-#include "executor/instrument.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -35,52 +28,8 @@
 #include "utils/timestamp.h"
 
 #include "dispatch/claimable.h"
+#include "dispatch/front.h"
 #include "tasker_checkpoint.h"
-
-/* Buffers that a walk to the first event of a queue reads if its front is short */
-#define SHORT_FRONT		64
-
-/*
- * A walk from the front is due after so many times what the last one took, and not
- * before so long, in microseconds
- */
-#define FRONT_SHARE		20
-#define FRONT_INTERVAL	USECS_PER_SEC
-
-/* Commits so late are found where a walk begins, in microseconds */
-#define LATE_COMMIT		(USECS_PER_SEC / 10)
-
-/* Queues and their priorities that a session remembers */
-#define MAX_MEMORIES	16
-#define MAX_PLACES		8
-
-/* Where the first event of a priority was found */
-typedef struct Place
-{
-	int			priority;
-	TimestampTz from;
-} Place;
-
-/* A queue whose front is long */
-typedef struct Memory
-{
-	char		queue[NAMEDATALEN];
-	Oid			relid;
-	TimestampTz front_due;		/* until then the walk begins at the places */
-	int			nplaces;
-	Place		places[MAX_PLACES]; /* of falling priority */
-} Memory;
-
-static Memory memories[MAX_MEMORIES];
-
-/* The queues that there were when it last took long to find out */
-static struct
-{
-	Oid			relid;
-	TimestampTz due;			/* they are looked for again */
-	int			n;
-	char		queues[MAX_MEMORIES][NAMEDATALEN];
-}			all_queues;
 
 /* A queue that is walked through */
 typedef struct Lane
@@ -88,13 +37,11 @@ typedef struct Lane
 	char	   *queue;
 	bool		bounded;
 	int			below;			/* if so, priorities below this are left */
-	int			place;			/* of "memory", which is walked next */
-	Memory	   *memory;			/* NULL: from the front */
-	bool		begun;			/* the walk from the front has found its first */
-	TimestampTz front_began;
-	int64		front_buffers;
-	SysScanDesc scan;
+	TckptFront *front;			/* where the walk begins; NULL: at the first */
+	int			place;			/* of these, which is walked next */
 	bool		at_place;		/* none of this place's was met so far */
+	bool		begun;			/* the first was looked for */
+	SysScanDesc scan;
 	bool		has_head;
 	TckptEvent	head;
 	MemoryContext context;		/* of the head */
@@ -114,12 +61,6 @@ struct TckptClaimable
 	Lane	   *last;			/* whose head was returned */
 	MemoryContext context;
 };
-
-static int64
-buffers_read(void)
-{
-	return pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
-}
 
 static SysScanDesc
 begin_scan(TckptClaimable *walk, int nkeys, ScanKey keys)
@@ -158,85 +99,6 @@ init_queue_key(ScanKey key, StrategyNumber strategy, RegProcedure function,
 				CStringGetTextDatum(queue));
 }
 
-/* The memory of a queue, or one to be used for it. */
-static Memory *
-find_memory(Oid relid, const char *queue)
-{
-	Memory	   *found = &memories[0];
-
-	for (int i = 0; i < MAX_MEMORIES; i++)
-	{
-		Memory	   *memory = &memories[i];
-
-		if (memory->relid == relid && strcmp(memory->queue, queue) == 0)
-			return memory;
-		if (memory->front_due < found->front_due)
-			found = memory;
-	}
-	memset(found, 0, sizeof(*found));
-	found->relid = relid;
-	strlcpy(found->queue, queue, sizeof(found->queue));
-	return found;
-}
-
-/* The place of a priority; NULL if there is no more room. */
-static Place *
-find_place(Memory *memory, int priority)
-{
-	int			i = 0;
-
-	while (i < memory->nplaces && memory->places[i].priority > priority)
-		i++;
-	if (i < memory->nplaces && memory->places[i].priority == priority)
-		return &memory->places[i];
-	if (memory->nplaces == MAX_PLACES)
-		return NULL;
-	memmove(&memory->places[i + 1], &memory->places[i],
-			(memory->nplaces - i) * sizeof(Place));
-	memory->nplaces++;
-	memory->places[i].priority = priority;
-	memory->places[i].from = 0;
-	return &memory->places[i];
-}
-
-/* The first event of a priority has been found at this time. */
-static void
-remember_place(Memory *memory, int priority, TimestampTz at)
-{
-	Place	   *place = find_place(memory, priority);
-
-	if (place != NULL)
-		place->from = at - LATE_COMMIT;
-}
-
-/* When something that began then, and took long, is to be done again. */
-static TimestampTz
-due_again(TimestampTz began)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	return now + Max(FRONT_INTERVAL, FRONT_SHARE * (now - began));
-}
-
-/*
- * A walk from the front has found its first event, or none.  If that took long,
- * those that follow begin where it was.
- */
-static void
-judge_front(TckptClaimable *walk, Lane *lane)
-{
-	Memory	   *memory;
-
-	if (buffers_read() - lane->front_buffers <= SHORT_FRONT)
-		return;
-	memory = find_memory(RelationGetRelid(walk->rel), lane->queue);
-	memory->nplaces = 0;
-	memory->front_due = due_again(lane->front_began);
-	remember_place(memory, 0, walk->now);
-	if (lane->has_head)
-		remember_place(memory, lane->head.priority, lane->head.available_at);
-}
-
 /* Begins on what of the queue is left; false if nothing is. */
 static bool
 begin_part(TckptClaimable *walk, Lane *lane)
@@ -245,13 +107,13 @@ begin_part(TckptClaimable *walk, Lane *lane)
 	int			nkeys = 1;
 
 	init_queue_key(&keys[0], BTEqualStrategyNumber, F_TEXTEQ, lane->queue);
-	if (lane->memory != NULL)
+	if (lane->front != NULL)
 	{
-		const Place *place;
+		const TckptPlace *place;
 
-		if (lane->place == lane->memory->nplaces)
+		if (lane->place == lane->front->nplaces)
 			return false;
-		place = &lane->memory->places[lane->place++];
+		place = &lane->front->places[lane->place++];
 		lane->at_place = true;
 		ScanKeyInit(&keys[nkeys++], TCKPT_EVENT_ATTNO(TCKPT_EVENT_PRIORITY),
 					BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(place->priority));
@@ -299,8 +161,9 @@ static void
 end_part(TckptClaimable *walk, Lane *lane)
 {
 	end_scan(lane);
-	if (lane->memory != NULL && lane->at_place)
-		lane->memory->places[lane->place - 1].from = walk->now - LATE_COMMIT;
+	if (lane->front != NULL && lane->at_place)
+		tckpt_front_move(lane->front, lane->front->places[lane->place - 1].priority,
+						 walk->now);
 }
 
 /*
@@ -315,7 +178,7 @@ find_head(TckptClaimable *walk, Lane *lane)
 		if (!read_head(walk, lane))
 		{
 			end_part(walk, lane);
-			if (lane->memory == NULL)
+			if (lane->front == NULL)
 				return false;
 		}
 		else if (lane->head.available_at <= walk->now)
@@ -334,23 +197,28 @@ find_head(TckptClaimable *walk, Lane *lane)
 static void
 advance(TckptClaimable *walk, Lane *lane)
 {
+	TckptSearch search = {0};
+	bool		is_first = !lane->begun && lane->front == NULL;
+
+	if (is_first)
+		search = tckpt_front_search();
 	lane->has_head = find_head(walk, lane);
-	if (lane->memory != NULL && lane->has_head && lane->at_place)
+	lane->begun = true;
+	if (is_first)
+		tckpt_front_learn(RelationGetRelid(walk->rel), lane->queue, &search, walk->now,
+						  lane->has_head ? &lane->head : NULL);
+	else if (lane->front != NULL && lane->has_head && lane->at_place)
 	{
 		/* it may not be delivered: those that follow begin with it again */
-		remember_place(lane->memory, lane->head.priority, lane->head.available_at);
+		tckpt_front_move(lane->front, lane->head.priority, lane->head.available_at);
 		lane->at_place = false;
 	}
-	else if (lane->memory == NULL && !lane->begun)
-		judge_front(walk, lane);
-	lane->begun = true;
 }
 
 static void
 add_lane(TckptClaimable *walk, const char *queue)
 {
 	Lane	   *lane;
-	Memory	   *memory;
 
 	walk->lanes = walk->lanes == NULL ? palloc(sizeof(Lane)) :
 		repalloc(walk->lanes, (walk->nlanes + 1) * sizeof(Lane));
@@ -359,24 +227,15 @@ add_lane(TckptClaimable *walk, const char *queue)
 	lane->queue = pstrdup(queue);
 	lane->context = AllocSetContextCreate(walk->context, "tasker_checkpoint queue",
 										  ALLOCSET_SMALL_SIZES);
-	lane->front_began = GetCurrentTimestamp();
-	lane->front_buffers = buffers_read();
-	for (int i = 0; i < MAX_MEMORIES; i++)
-	{
-		memory = &memories[i];
-		if (memory->relid == RelationGetRelid(walk->rel) &&
-			strcmp(memory->queue, queue) == 0 && memory->front_due > walk->now)
-			lane->memory = memory;
-	}
+	lane->front = tckpt_front_find(RelationGetRelid(walk->rel), queue, walk->now);
 }
 
 /* Finds the queues that have events, each by a look behind the one before. */
-static void
-find_all_queues(TckptClaimable *walk)
+static List *
+find_queues(TckptClaimable *walk)
 {
-	TimestampTz began = GetCurrentTimestamp();
-	int64		buffers = buffers_read();
-	char	   *queue = NULL;
+	TckptSearch search = tckpt_front_search();
+	List	   *queues = NIL;
 
 	for (;;)
 	{
@@ -387,38 +246,31 @@ find_all_queues(TckptClaimable *walk)
 		bool		whole;
 
 		CHECK_FOR_INTERRUPTS();
-		if (queue != NULL)
-			init_queue_key(&key, BTGreaterStrategyNumber, F_TEXT_GT, queue);
-		scan = begin_scan(walk, queue != NULL ? 1 : 0, &key);
+		if (queues != NIL)
+			init_queue_key(&key, BTGreaterStrategyNumber, F_TEXT_GT, llast(queues));
+		scan = begin_scan(walk, queues != NIL ? 1 : 0, &key);
 		tuple = next_tuple(walk, scan);
 		whole = HeapTupleIsValid(tuple) && tckpt_event_read(walk->rel, tuple, &event);
 		systable_endscan_ordered(scan);
 		if (!whole)
 			break;
-		queue = pstrdup(event.queue);
-		add_lane(walk, queue);
+		queues = lappend(queues, pstrdup(event.queue));
 	}
-
-	all_queues.due = 0;
-	if (walk->nlanes > MAX_MEMORIES ||
-		buffers_read() - buffers <= SHORT_FRONT * (walk->nlanes + 1))
-		return;
-	all_queues.relid = RelationGetRelid(walk->rel);
-	all_queues.due = due_again(began);
-	all_queues.n = walk->nlanes;
-	for (int i = 0; i < walk->nlanes; i++)
-		strlcpy(all_queues.queues[i], walk->lanes[i].queue, NAMEDATALEN);
+	tckpt_front_learn_queues(RelationGetRelid(walk->rel), &search, queues);
+	return queues;
 }
 
 /* A lane for each queue that has events. */
 static void
 add_all_lanes(TckptClaimable *walk)
 {
-	if (all_queues.relid == RelationGetRelid(walk->rel) && all_queues.due > walk->now)
-		for (int i = 0; i < all_queues.n; i++)
-			add_lane(walk, all_queues.queues[i]);
-	else
-		find_all_queues(walk);
+	List	   *queues;
+	ListCell   *cell;
+
+	if (!tckpt_front_queues(RelationGetRelid(walk->rel), walk->now, &queues))
+		queues = find_queues(walk);
+	foreach(cell, queues)
+		add_lane(walk, lfirst(cell));
 }
 
 /*

@@ -1,0 +1,188 @@
+/*-------------------------------------------------------------------------
+ *
+ * front.c
+ *	  Where this session has found the fronts of long queues.
+ *
+ * What can be claimed no more has left versions of its row in front, and an old
+ * snapshot keeps them there: each walk from the front would pass all of them.
+ * So a session that has found the front of a queue long remembers for a while
+ * where it has found the first event, and begins there.  What a slow commit has
+ * put before that place, or what comes with a priority that was not met, is found
+ * by the next walk from the front, which comes after a while that grows with its
+ * cost.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "executor/instrument.h"
+#include "utils/timestamp.h"
+
+#include "dispatch/front.h"
+#include "tasker_checkpoint.h"
+
+/* Buffers that a search for the first event of a queue reads if its front is short */
+#define SHORT_FRONT		64
+
+/*
+ * A search from the front is due after so many times what the last one took, and
+ * not before so long, in microseconds
+ */
+#define FRONT_SHARE		20
+#define FRONT_INTERVAL	USECS_PER_SEC
+
+/* Commits so late are found where a walk begins, in microseconds */
+#define LATE_COMMIT		(USECS_PER_SEC / 10)
+
+#define MAX_QUEUES		16
+
+static TckptFront fronts[MAX_QUEUES];
+
+/* The queues that there were when it last took long to find out */
+static struct
+{
+	Oid			relid;
+	TimestampTz due;			/* they are looked for again */
+	int			n;
+	char		queues[MAX_QUEUES][NAMEDATALEN];
+}			all_queues;
+
+static int64
+buffers_read(void)
+{
+	return pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
+}
+
+/* Begins to count what a search costs. */
+TckptSearch
+tckpt_front_search(void)
+{
+	TckptSearch search = {
+		.began = GetCurrentTimestamp(),
+		.buffers = buffers_read()
+	};
+
+	return search;
+}
+
+static bool
+is_short(const TckptSearch *search, int nfronts)
+{
+	return buffers_read() - search->buffers <= SHORT_FRONT * nfronts;
+}
+
+/* When a search that took long is to be done again. */
+static TimestampTz
+due_again(const TckptSearch *search)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	return now + Max(FRONT_INTERVAL, FRONT_SHARE * (now - search->began));
+}
+
+/* The front of a queue, where it is known and still good; or NULL. */
+TckptFront *
+tckpt_front_find(Oid relid, const char *queue, TimestampTz now)
+{
+	for (int i = 0; i < MAX_QUEUES; i++)
+		if (fronts[i].relid == relid && fronts[i].due > now &&
+			strcmp(fronts[i].queue, queue) == 0)
+			return &fronts[i];
+	return NULL;
+}
+
+/* Room for the front of a queue: its own, or what is due first. */
+static TckptFront *
+find_room(Oid relid, const char *queue)
+{
+	TckptFront *room = &fronts[0];
+
+	for (int i = 0; i < MAX_QUEUES; i++)
+	{
+		if (fronts[i].relid == relid && strcmp(fronts[i].queue, queue) == 0)
+			return &fronts[i];
+		if (fronts[i].due < room->due)
+			room = &fronts[i];
+	}
+	return room;
+}
+
+/* The place of a priority; NULL if there is no more room. */
+static TckptPlace *
+find_place(TckptFront *front, int priority)
+{
+	int			i = 0;
+
+	while (i < front->nplaces && front->places[i].priority > priority)
+		i++;
+	if (i < front->nplaces && front->places[i].priority == priority)
+		return &front->places[i];
+	if (front->nplaces == TCKPT_MAX_PLACES)
+		return NULL;
+	memmove(&front->places[i + 1], &front->places[i],
+			(front->nplaces - i) * sizeof(TckptPlace));
+	front->nplaces++;
+	front->places[i].priority = priority;
+	front->places[i].from = 0;
+	return &front->places[i];
+}
+
+/* The first event of a priority was found at this time, or none before it. */
+void
+tckpt_front_move(TckptFront *front, int priority, TimestampTz at)
+{
+	TckptPlace *place = find_place(front, priority);
+
+	if (place != NULL)
+		place->from = at - LATE_COMMIT;
+}
+
+/*
+ * A search from the front of a queue has found its first event, or NULL.  If that
+ * took long, those that follow begin there.
+ */
+void
+tckpt_front_learn(Oid relid, const char *queue, const TckptSearch *search,
+				  TimestampTz now, const TckptEvent *first)
+{
+	TckptFront *front;
+
+	if (is_short(search, 1))
+		return;
+	front = find_room(relid, queue);
+	front->relid = relid;
+	strlcpy(front->queue, queue, sizeof(front->queue));
+	front->due = due_again(search);
+	front->nplaces = 0;
+	tckpt_front_move(front, 0, now);
+	if (first != NULL)
+		tckpt_front_move(front, first->priority, first->available_at);
+}
+
+/* The queues that have events, as names; false if they are to be looked for. */
+bool
+tckpt_front_queues(Oid relid, TimestampTz now, List **queues)
+{
+	*queues = NIL;
+	if (all_queues.relid != relid || all_queues.due <= now)
+		return false;
+	for (int i = 0; i < all_queues.n; i++)
+		*queues = lappend(*queues, all_queues.queues[i]);
+	return true;
+}
+
+/* These were found.  If that took long, they are not looked for for a while. */
+void
+tckpt_front_learn_queues(Oid relid, const TckptSearch *search, List *queues)
+{
+	ListCell   *cell;
+
+	all_queues.due = 0;
+	if (list_length(queues) > MAX_QUEUES || is_short(search, list_length(queues) + 1))
+		return;
+	all_queues.relid = relid;
+	all_queues.due = due_again(search);
+	all_queues.n = 0;
+	foreach(cell, queues)
+		strlcpy(all_queues.queues[all_queues.n++], lfirst(cell), NAMEDATALEN);
+}

@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * front.h
+ *	  Where this session has found the fronts of long queues.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef TCKPT_FRONT_H
+#define TCKPT_FRONT_H
+
+#include "nodes/pg_list.h"
+
+#include "dispatch/event_row.h"
+
+/* Priorities of a queue that are remembered */
+#define TCKPT_MAX_PLACES	8
+
+/* The first event of a priority is not before this */
+typedef struct TckptPlace
+{
+	int			priority;
+	TimestampTz from;
+} TckptPlace;
+
+/* The front of a queue */
+typedef struct TckptFront
+{
+	Oid			relid;
+	char		queue[NAMEDATALEN];
+	TimestampTz due;			/* until then it is good */
+	int			nplaces;
+	TckptPlace	places[TCKPT_MAX_PLACES];	/* of falling priority */
+} TckptFront;
+
+/* A search from the front, to see what it costs */
+typedef struct TckptSearch
+{
+	TimestampTz began;
+	int64		buffers;
+} TckptSearch;
+
+extern TckptSearch tckpt_front_search(void);
+extern TckptFront *tckpt_front_find(Oid relid, const char *queue, TimestampTz now);
+extern void tckpt_front_learn(Oid relid, const char *queue,
+							  const TckptSearch *search, TimestampTz now,
+							  const TckptEvent *first);
+extern void tckpt_front_move(TckptFront *front, int priority, TimestampTz at);
+
+extern bool tckpt_front_queues(Oid relid, TimestampTz now, List **queues);
+extern void tckpt_front_learn_queues(Oid relid, const TckptSearch *search,
+									 List *queues);
+
+#endif							/* TCKPT_FRONT_H */
