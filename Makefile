@@ -61,6 +61,7 @@ OBJS = \
 	src/table/statement.o \
 	src/table/steps.o \
 	src/table/survey.o \
+	src/table/survey_sql.o \
 	src/table/unguarded.o \
 	src/wakeup/notifier.o \
 	src/wakeup/notify.o \

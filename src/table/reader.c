@@ -75,6 +75,16 @@ tckpt_owner_of(Oid relid)
 	return table_owner(relid, &forced);
 }
 
+/* Of a column, as the current role; false if the table is gone. */
+bool
+tckpt_may_read(Oid relid, AttrNumber attno)
+{
+	bool		gone = false;
+
+	return pg_class_aclcheck_ext(relid, GetUserId(), ACL_SELECT, &gone) == ACLCHECK_OK ||
+		pg_attribute_aclcheck_ext(relid, attno, GetUserId(), ACL_SELECT, &gone) == ACLCHECK_OK;
+}
+
 static void
 raise_no_right(Oid relid, Oid owner, const char *right, const char *object)
 {

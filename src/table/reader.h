@@ -24,6 +24,7 @@ typedef struct TckptReader
 } TckptReader;
 
 extern Oid	tckpt_owner_of(Oid relid);
+extern bool tckpt_may_read(Oid relid, AttrNumber attno);
 extern Oid	tckpt_untrusted_child(Oid relid, Oid owner);
 extern void tckpt_read_as(Oid relid, const AttrNumber *columns, int ncolumns,
 						  TckptReader *reader);

@@ -8,9 +8,8 @@
  * does not meet by their keys; both have the active snapshot.  The dispatch is
  * read first: its rows are kept, and so bound the memory that a walk takes.
  *
- * The statements run as the caller, or as the table's owner if the caller is a
- * superuser (reader.h), and name Tasker's other tables only if these have the
- * same owner.  What else the caller cannot read is left out.
+ * The statements (survey_sql.h) run as the caller, or as the table's owner if the
+ * caller is a superuser (reader.h).
  *
  *-------------------------------------------------------------------------
  */
@@ -33,41 +32,11 @@
 #include "table/reader.h"
 #include "table/steps.h"
 #include "table/survey.h"
+#include "table/survey_sql.h"
 #include "tasker_checkpoint.h"
 
 /* Steps that are looked up by their keys at a time */
 #define LOOKUP_BATCH	1000
-
-/* What the statements return */
-enum
-{
-	COL_STEP,
-	COL_CHECKPOINT,
-	COL_PROCESSED,
-	COL_IN_PROCESS,
-	COL_INPUTS,
-	COL_TASK,
-	COL_STEP_NAME,
-	COL_TASK_NAME,
-	COL_XMAX,
-	COL_CTID,
-	COL_TABLEOID,
-	NCOLUMNS
-};
-
-static const Oid column_types[NCOLUMNS] = {
-	[COL_STEP] = UUIDOID,
-	[COL_CHECKPOINT] = JSONBOID,
-	[COL_PROCESSED] = BOOLOID,
-	[COL_IN_PROCESS] = BOOLOID,
-	[COL_INPUTS] = JSONBOID,
-	[COL_TASK] = UUIDOID,
-	[COL_STEP_NAME] = TEXTOID,
-	[COL_TASK_NAME] = TEXTOID,
-	[COL_XMAX] = XIDOID,
-	[COL_CTID] = TIDOID,
-	[COL_TABLEOID] = OIDOID
-};
 
 /* A walk that is on its way; what rows come to */
 typedef struct Walk
@@ -83,180 +52,6 @@ typedef struct Walk
 	int			allocated;
 	MemoryContext row_context;	/* reset after each row */
 } Walk;
-
-typedef struct Statements
-{
-	char	   *walk;			/* over those that have a checkpoint */
-	char	   *lookup;			/* $1 is an array of keys */
-} Statements;
-
-/* A table beside the steps table, under the name that Tasker gives it */
-typedef struct Companion
-{
-	Oid			relid;			/* InvalidOid: not one to read from */
-	char	   *name;			/* as SQL wants it */
-} Companion;
-
-static bool
-is_not_null(Oid relid, AttrNumber attno)
-{
-	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid),
-										Int16GetDatum(attno));
-	bool		not_null = false;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		not_null = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
-		ReleaseSysCache(tuple);
-	}
-	return not_null;
-}
-
-/* Of a table that is not locked; false if it is gone. */
-static bool
-may_read(Oid relid, AttrNumber attno)
-{
-	bool		gone = false;
-
-	return pg_class_aclcheck_ext(relid, GetUserId(), ACL_SELECT, &gone) == ACLCHECK_OK ||
-		pg_attribute_aclcheck_ext(relid, attno, GetUserId(), ACL_SELECT, &gone) == ACLCHECK_OK;
-}
-
-/* Whether there is a column of one of these types that can be read. */
-static bool
-has_column(Oid relid, const char *name, const Oid *types, int ntypes)
-{
-	AttrNumber	attno = get_attnum(relid, name);
-
-	if (attno == InvalidAttrNumber || !may_read(relid, attno))
-		return false;
-	for (int i = 0; i < ntypes; i++)
-		if (get_atttype(relid, attno) == types[i])
-			return true;
-	return false;
-}
-
-static bool
-has_uuid(Oid relid, const char *name)
-{
-	Oid			types[] = {UUIDOID};
-
-	return has_column(relid, name, types, lengthof(types));
-}
-
-static bool
-has_name(Oid relid)
-{
-	Oid			types[] = {TEXTOID, VARCHAROID, NAMEOID};
-
-	return has_column(relid, "name", types, lengthof(types));
-}
-
-/*
- * Tasker's table of this name: in the steps table's schema, with its prefix.
- * Those of other owners could run code as whoever looks.
- */
-static Companion
-find_companion(Oid steps, const char *name)
-{
-	const char *prefix = strncmp(get_rel_name(steps), "tasker_", 7) == 0 ? "tasker_" : "";
-	char	   *relname = psprintf("%s%s", prefix, name);
-	Oid			namespace = get_rel_namespace(steps);
-	Companion	companion = {get_relname_relid(relname, namespace), NULL};
-	char		relkind;
-
-	if (!OidIsValid(companion.relid))
-		return companion;
-	relkind = get_rel_relkind(companion.relid);
-	if ((relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE) ||
-		tckpt_owner_of(companion.relid) != tckpt_owner_of(steps) ||
-		OidIsValid(tckpt_untrusted_child(companion.relid, tckpt_owner_of(steps))))
-		companion.relid = InvalidOid;
-	else
-		companion.name = quote_qualified_identifier(get_namespace_name(namespace), relname);
-	return companion;
-}
-
-/* Names of steps and tasks, where all that leads to them can be read. */
-static void
-append_names(StringInfo sql, Oid steps)
-{
-	Companion	named_steps = find_companion(steps, "named_steps");
-	Companion	tasks = find_companion(steps, "tasks");
-	Companion	named_tasks = find_companion(steps, "named_tasks");
-
-	if (has_uuid(steps, "named_step_uuid") && named_steps.name != NULL &&
-		has_uuid(named_steps.relid, "named_step_uuid") && has_name(named_steps.relid))
-		appendStringInfo(sql, ", (SELECT n.name::pg_catalog.text FROM %s AS n"
-						 " WHERE n.named_step_uuid OPERATOR(pg_catalog.=) s.named_step_uuid LIMIT 1)",
-						 named_steps.name);
-	else
-		appendStringInfoString(sql, ", NULL::pg_catalog.text");
-
-	if (has_uuid(steps, "task_uuid") && tasks.name != NULL && named_tasks.name != NULL &&
-		has_uuid(tasks.relid, "task_uuid") && has_uuid(tasks.relid, "named_task_uuid") &&
-		has_uuid(named_tasks.relid, "named_task_uuid") && has_name(named_tasks.relid))
-		appendStringInfo(sql, ", (SELECT n.name::pg_catalog.text FROM %s AS t"
-						 " JOIN %s AS n ON n.named_task_uuid OPERATOR(pg_catalog.=) t.named_task_uuid"
-						 " WHERE t.task_uuid OPERATOR(pg_catalog.=) s.task_uuid LIMIT 1)",
-						 tasks.name, named_tasks.name);
-	else
-		appendStringInfoString(sql, ", NULL::pg_catalog.text");
-}
-
-/* Both statements up to their conditions, as the role that reads. */
-static char *
-select_text(const TckptSteps *steps, const TckptSurvey *survey, bool holders)
-{
-	Oid			relid = steps->trigger.relid;
-	Oid			boolean[] = {BOOLOID};
-	Oid			jsonb[] = {JSONBOID};
-	StringInfoData sql;
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT s.%s, s.%s, %s, %s, %s, %s", steps->key, steps->checkpoint,
-					 steps->processed != InvalidAttrNumber ? "s.processed" : "false",
-					 survey->health && has_column(relid, "in_process", boolean, 1) ?
-					 "s.in_process" : "false",
-					 !survey->health && has_column(relid, "inputs", jsonb, 1) ?
-					 "s.inputs" : "NULL::pg_catalog.jsonb",
-					 !survey->health && has_uuid(relid, "task_uuid") ?
-					 "s.task_uuid" : "NULL::pg_catalog.uuid");
-	if (survey->health)
-		appendStringInfoString(&sql, ", NULL::pg_catalog.text, NULL::pg_catalog.text");
-	else
-		append_names(&sql, relid);
-
-	/* system columns have no privileges of their own to be granted */
-	if (holders && pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
-		appendStringInfoString(&sql, ", s.xmax, s.ctid, s.tableoid");
-	else
-		appendStringInfoString(&sql, ", NULL::pg_catalog.xid, NULL::pg_catalog.tid, NULL::pg_catalog.oid");
-	appendStringInfo(&sql, " FROM %s AS s WHERE ", steps->table);
-	return sql.data;
-}
-
-/*
- * Both statements; policies that they meet may have "steps" forgotten, so that
- * it is not looked at any more once they run.
- */
-static Statements
-make_statements(const TckptSteps *steps, const TckptSurvey *survey, bool holders)
-{
-	char	   *select = select_text(steps, survey, holders);
-	const char *unprocessed = "";
-	Statements	statements;
-
-	if (steps->processed != InvalidAttrNumber)
-		unprocessed = is_not_null(steps->trigger.relid, steps->processed) ?
-			" AND NOT s.processed" :
-			" AND (NOT s.processed OR s.processed IS NULL)";
-	statements.walk = psprintf("%s s.%s IS NOT NULL%s", select, steps->checkpoint,
-							   unprocessed);
-	statements.lookup = psprintf("%s s.%s OPERATOR(pg_catalog.=) ANY ($1)",
-								 select, steps->key);
-	return statements;
-}
 
 static int
 by_step(const void *a, const void *b)
@@ -375,7 +170,7 @@ note_held(const pg_uuid_t *step, const TckptHolder *holder, void *arg)
 
 /* Fills in what the row says. */
 static void
-read_row(Walk *walk, TupleTableSlot *slot, TckptSurveyed *step)
+read_surveyed(Walk *walk, TupleTableSlot *slot, TckptSurveyed *step)
 {
 	Datum	   *values = slot->tts_values;
 	bool	   *nulls = slot->tts_isnull;
@@ -383,20 +178,20 @@ read_row(Walk *walk, TupleTableSlot *slot, TckptSurveyed *step)
 
 	memset(step, 0, sizeof(*step));
 	step->found = true;
-	step->step = *DatumGetUUIDP(values[COL_STEP]);
-	step->processed = !nulls[COL_PROCESSED] && DatumGetBool(values[COL_PROCESSED]);
-	step->in_process = !nulls[COL_IN_PROCESS] && DatumGetBool(values[COL_IN_PROCESS]);
-	if (!nulls[COL_CHECKPOINT] && !step->processed)
-		step->checkpoint = DatumGetJsonbP(values[COL_CHECKPOINT]);
-	step->has_task = !nulls[COL_TASK];
+	step->step = *DatumGetUUIDP(values[TCKPT_SURVEY_STEP]);
+	step->processed = !nulls[TCKPT_SURVEY_PROCESSED] && DatumGetBool(values[TCKPT_SURVEY_PROCESSED]);
+	step->in_process = !nulls[TCKPT_SURVEY_IN_PROCESS] && DatumGetBool(values[TCKPT_SURVEY_IN_PROCESS]);
+	if (!nulls[TCKPT_SURVEY_CHECKPOINT] && !step->processed)
+		step->checkpoint = DatumGetJsonbP(values[TCKPT_SURVEY_CHECKPOINT]);
+	step->has_task = !nulls[TCKPT_SURVEY_TASK];
 	if (step->has_task)
-		step->task = *DatumGetUUIDP(values[COL_TASK]);
-	if (!nulls[COL_STEP_NAME])
-		step->step_name = TextDatumGetCString(values[COL_STEP_NAME]);
-	if (!nulls[COL_TASK_NAME])
-		step->task_name = TextDatumGetCString(values[COL_TASK_NAME]);
-	step->has_inputs = !nulls[COL_INPUTS];
-	step->inputs = values[COL_INPUTS];
+		step->task = *DatumGetUUIDP(values[TCKPT_SURVEY_TASK]);
+	if (!nulls[TCKPT_SURVEY_STEP_NAME])
+		step->step_name = TextDatumGetCString(values[TCKPT_SURVEY_STEP_NAME]);
+	if (!nulls[TCKPT_SURVEY_TASK_NAME])
+		step->task_name = TextDatumGetCString(values[TCKPT_SURVEY_TASK_NAME]);
+	step->has_inputs = !nulls[TCKPT_SURVEY_INPUTS];
+	step->inputs = values[TCKPT_SURVEY_INPUTS];
 
 	dispatched = find_dispatched(walk, &step->step);
 	if (dispatched != NULL)
@@ -405,11 +200,11 @@ read_row(Walk *walk, TupleTableSlot *slot, TckptSurveyed *step)
 		step->dispatched = dispatched->has_row ? dispatched : NULL;
 		step->holder = dispatched->holder;
 	}
-	if (step->holder == NULL && !nulls[COL_XMAX] && !nulls[COL_TABLEOID] &&
-		TransactionIdIsValid(DatumGetTransactionId(values[COL_XMAX])))
+	if (step->holder == NULL && !nulls[TCKPT_SURVEY_XMAX] && !nulls[TCKPT_SURVEY_TABLEOID] &&
+		TransactionIdIsValid(DatumGetTransactionId(values[TCKPT_SURVEY_XMAX])))
 		step->holder = tckpt_holder_of_row(walk->holders,
-										   DatumGetObjectId(values[COL_TABLEOID]),
-										   (ItemPointer) DatumGetPointer(values[COL_CTID]));
+										   DatumGetObjectId(values[TCKPT_SURVEY_TABLEOID]),
+										   (ItemPointer) DatumGetPointer(values[TCKPT_SURVEY_CTID]));
 }
 
 /* Each execution says what it returns before its first row. */
@@ -418,7 +213,8 @@ receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
 {
 	Walk	   *walk = (Walk *) self;
 
-	tckpt_require_columns(walk->steps->table, typeinfo, column_types, NCOLUMNS);
+	tckpt_require_columns(walk->steps->table, typeinfo, tckpt_survey_types,
+						  TCKPT_SURVEY_NCOLUMNS);
 }
 
 /* A row without a key, which a table may have got, is no step. */
@@ -430,9 +226,9 @@ receiver_receive(TupleTableSlot *slot, DestReceiver *self)
 	TckptSurveyed step;
 
 	slot_getallattrs(slot);
-	if (!slot->tts_isnull[COL_STEP])
+	if (!slot->tts_isnull[TCKPT_SURVEY_STEP])
 	{
-		read_row(walk, slot, &step);
+		read_surveyed(walk, slot, &step);
 		walk->survey->look(&step, walk->survey->arg);
 	}
 	MemoryContextSwitchTo(caller);
@@ -552,7 +348,7 @@ needed_columns(const TckptTrigger *trigger, AttrNumber columns[3])
 {
 	columns[0] = trigger->key;
 	columns[1] = trigger->checkpoint;
-	columns[2] = tckpt_column_of_type(trigger->relid, "processed", BOOLOID);
+	columns[2] = tckpt_processed_attno(trigger->relid);
 }
 
 /* Whether the caller can read the steps table; row security does not count. */
@@ -563,7 +359,7 @@ tckpt_survey_may_read(const TckptTrigger *trigger)
 
 	needed_columns(trigger, columns);
 	for (int i = 0; i < (int) lengthof(columns); i++)
-		if (columns[i] != InvalidAttrNumber && !may_read(trigger->relid, columns[i]))
+		if (columns[i] != InvalidAttrNumber && !tckpt_may_read(trigger->relid, columns[i]))
 			return false;
 	return true;
 }
@@ -606,7 +402,7 @@ tckpt_survey(const TckptTrigger *trigger, const TckptSurvey *survey)
 	TckptSteps *steps;
 	bool		row_security;
 	AttrNumber	columns[3];
-	Statements	statements;
+	TckptSurveySql sql;
 	bool		missing = false;
 
 	require_rights(trigger);
@@ -631,14 +427,14 @@ tckpt_survey(const TckptTrigger *trigger, const TckptSurvey *survey)
 
 	needed_columns(&steps->trigger, columns);
 	tckpt_read_as(steps->trigger.relid, columns, lengthof(columns), &reader);
-	statements = make_statements(steps, survey, walk.holders != NULL);
+	sql = tckpt_survey_sql(steps, survey, walk.holders != NULL);
 	SPI_connect();
 	if (survey->step != NULL)
-		missing = !walk_step(&walk, statements.lookup);
+		missing = !walk_step(&walk, sql.lookup);
 	else
 	{
-		walk_table(&walk, statements.walk);
-		walk_dispatched(&walk, statements.lookup);
+		walk_table(&walk, sql.walk);
+		walk_dispatched(&walk, sql.lookup);
 	}
 	SPI_finish();
 	tckpt_read_done(&reader);
