@@ -14,8 +14,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
-#include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/tuplestore.h"
 
 #include "document/document.h"
@@ -29,15 +27,6 @@
 
 /* tasker_checkpoint_sample() */
 #define SAMPLE_COLUMNS	3
-
-/* Steps that are done are left out, where the caller may see which these are. */
-static bool
-can_read(Oid relid, AttrNumber column)
-{
-	return column != InvalidAttrNumber &&
-		(pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
-		 pg_attribute_aclcheck(relid, column, GetUserId(), ACL_SELECT) == ACLCHECK_OK);
-}
 
 static char *
 sample_text(const TckptSteps *steps, double percent, bool unprocessed)
@@ -82,7 +71,13 @@ tasker_checkpoint_sample(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	steps = tckpt_attached_open(fcinfo->flinfo->fn_oid, AccessShareLock);
 	columns[0] = steps->trigger.checkpoint;
-	columns[1] = can_read(steps->trigger.relid, steps->processed) ?
+
+	/*
+	 * steps that are done are left out, where the caller may see which these
+	 * are
+	 */
+	columns[1] = steps->processed != InvalidAttrNumber &&
+		tckpt_may_read(steps->trigger.relid, steps->processed) ?
 		steps->processed : InvalidAttrNumber;
 	sql = sample_text(steps, Min(Max(PG_GETARG_FLOAT4(0), 0), 100),
 					  columns[1] != InvalidAttrNumber);
