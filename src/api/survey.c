@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "dispatch/event.h"
 #include "document/figures.h"
 #include "document/readable.h"
 #include "guc.h"

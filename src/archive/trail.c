@@ -12,7 +12,6 @@
 #include "access/table.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 

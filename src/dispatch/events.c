@@ -23,11 +23,8 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
-#include "utils/memutils.h"
-#include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "dispatch/events.h"

@@ -11,7 +11,6 @@
  */
 #include "postgres.h"
 
-#include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "archive/archive.h"

@@ -13,7 +13,6 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
 
 #include "document/readable.h"
 #include "guc.h"

@@ -15,11 +15,8 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "tcop/dest.h"
 #include "utils/acl.h"
@@ -27,8 +24,8 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
 
+#include "dispatch/events.h"
 #include "table/reader.h"
 #include "table/steps.h"
 #include "table/survey.h"

@@ -12,7 +12,6 @@
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
 
-#include "dispatch/events.h"
 #include "table/holders.h"
 #include "table/registration.h"
 

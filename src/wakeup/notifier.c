@@ -23,10 +23,8 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
-#include "utils/timestamp.h"
 
 #include "counters.h"
 #include "tasker_checkpoint.h"
