@@ -91,20 +91,17 @@ tckpt_front_find(Oid relid, const char *queue, TimestampTz now)
 	return NULL;
 }
 
-/* Room for the front of a queue: its own, or what is due first. */
+/*
+ * Room for the front of one more queue; NULL if all are good still: the walk may
+ * be on its way through any of them.
+ */
 static TckptFront *
-find_room(Oid relid, const char *queue)
+find_room(TimestampTz now)
 {
-	TckptFront *room = &fronts[0];
-
 	for (int i = 0; i < MAX_QUEUES; i++)
-	{
-		if (fronts[i].relid == relid && strcmp(fronts[i].queue, queue) == 0)
+		if (fronts[i].due <= now)
 			return &fronts[i];
-		if (fronts[i].due < room->due)
-			room = &fronts[i];
-	}
-	return room;
+	return NULL;
 }
 
 /* The place of a priority; NULL if there is no more room. */
@@ -145,11 +142,10 @@ void
 tckpt_front_learn(Oid relid, const char *queue, const TckptSearch *search,
 				  TimestampTz now, const TckptEvent *first)
 {
-	TckptFront *front;
+	TckptFront *front = find_room(now);
 
-	if (is_short(search, 1))
+	if (front == NULL || is_short(search, 1))
 		return;
-	front = find_room(relid, queue);
 	front->relid = relid;
 	strlcpy(front->queue, queue, sizeof(front->queue));
 	front->due = due_again(search);
