@@ -33,7 +33,6 @@
 #include "table/steps.h"
 #include "tasker_checkpoint.h"
 
-#define MAX_WORKER_LENGTH	TCKPT_MAX_WORKER_LENGTH
 #define MAX_STEPS			1000
 
 /*
@@ -90,15 +89,6 @@ require_lease(const Interval *lease)
 	return usecs;
 }
 
-static bool
-is_among(char *const *names, int n, const char *name)
-{
-	for (int i = 0; i < n; i++)
-		if (strcmp(names[i], name) == 0)
-			return true;
-	return false;
-}
-
 /* The names of the queues, each once; raises 22023. */
 static void
 read_queues(ArrayType *array, Claim *claim)
@@ -124,7 +114,7 @@ read_queues(ArrayType *array, Claim *claim)
 					 errmsg("queues must not have a null element"),
 					 errdetail("Element %d is null.", i + 1)));
 		name = tckpt_require_queue(DatumGetTextPP(names[i]));
-		if (!is_among(claim->queues, claim->nqueues, name))
+		if (!tckpt_is_queue_among(claim->queues, claim->nqueues, name))
 			claim->queues[claim->nqueues++] = name;
 	}
 }
@@ -140,10 +130,10 @@ check_claim_arguments(FunctionCallInfo fcinfo, Claim *claim)
 
 	claim->worker = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	length = strlen(claim->worker);
-	if (length < 1 || length > MAX_WORKER_LENGTH)
+	if (length < 1 || length > TCKPT_MAX_WORKER_LENGTH)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("worker must have 1 to %d bytes", MAX_WORKER_LENGTH),
+				 errmsg("worker must have 1 to %d bytes", TCKPT_MAX_WORKER_LENGTH),
 				 errdetail("It has %zu.", length)));
 	claim->lease = require_lease(PG_GETARG_INTERVAL_P(1));
 	claim->wanted = PG_GETARG_INT32(2);
@@ -231,13 +221,6 @@ is_claimable(const TckptEvent *event, TimestampTz now)
 		!tckpt_event_is_leased(event, now);
 }
 
-static bool
-is_asked_for(const Claim *claim, const TckptEvent *event)
-{
-	return claim->nqueues == 0 ||
-		is_among(claim->queues, claim->nqueues, event->queue);
-}
-
 /*
  * Whether to lock an event.  Its step is looked at before: under row security,
  * lest a worker block the others' steps, which it passes over; and when enough
@@ -279,7 +262,8 @@ claim_first(Claim *claim)
 		if (is_claimable(&event, now) &&
 			is_worth_locking(claim, &event) &&
 			tckpt_claimable_lock(walk, &event) &&
-			is_claimable(&event, now))
+			is_claimable(&event, now) &&
+			tckpt_event_is_in(&event, claim->queues, claim->nqueues))
 			try_deliver(claim, &event);
 		if (claim->delivered == delivered)
 			claim->passed++;
@@ -303,9 +287,9 @@ claim_step(Claim *claim, const pg_uuid_t *step)
 
 	/* one that can't be claimed is not locked: its worker may be at work */
 	if (tckpt_event_find(claim->function, TCKPT_BY_STEP, step, TCKPT_UNLOCKED, &event) &&
-		is_claimable(&event, now) && is_asked_for(claim, &event) &&
+		is_claimable(&event, now) && tckpt_event_is_in(&event, claim->queues, claim->nqueues) &&
 		tckpt_event_find(claim->function, TCKPT_BY_STEP, step, TCKPT_LOCK_NOWAIT, &event) &&
-		is_claimable(&event, now) && is_asked_for(claim, &event))
+		is_claimable(&event, now) && tckpt_event_is_in(&event, claim->queues, claim->nqueues))
 		try_deliver(claim, &event);
 }
 

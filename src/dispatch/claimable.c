@@ -316,17 +316,6 @@ tckpt_claimable_begin(Oid function, TimestampTz now, char *const *queues,
 	return walk;
 }
 
-static bool
-is_asked_for(const TckptClaimable *walk, const TckptEvent *event)
-{
-	if (walk->nqueues == 0)
-		return true;
-	for (int i = 0; i < walk->nqueues; i++)
-		if (strcmp(walk->queues[i], event->queue) == 0)
-			return true;
-	return false;
-}
-
 /* The next one where the index can't be trusted to have them in order. */
 static bool
 next_of_all(TckptClaimable *walk, TckptEvent *event)
@@ -334,7 +323,8 @@ next_of_all(TckptClaimable *walk, TckptEvent *event)
 	Lane	   *lane = &walk->lanes[0];
 
 	while (read_head(walk, lane))
-		if (lane->head.available_at <= walk->now && is_asked_for(walk, &lane->head))
+		if (lane->head.available_at <= walk->now &&
+			tckpt_event_is_in(&lane->head, walk->queues, walk->nqueues))
 		{
 			*event = lane->head;
 			return true;

@@ -52,3 +52,19 @@ tckpt_event_is_leased(const TckptEvent *event, TimestampTz now)
 {
 	return event->worker != NULL && event->lease_until > now;
 }
+
+bool
+tckpt_is_queue_among(char *const *queues, int nqueues, const char *queue)
+{
+	for (int i = 0; i < nqueues; i++)
+		if (strcmp(queues[i], queue) == 0)
+			return true;
+	return false;
+}
+
+/* Whether it is in one of these queues; none stand for all. */
+bool
+tckpt_event_is_in(const TckptEvent *event, char *const *queues, int nqueues)
+{
+	return nqueues == 0 || tckpt_is_queue_among(queues, nqueues, event->queue);
+}
