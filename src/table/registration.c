@@ -19,7 +19,6 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/dependency.h"
-#include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_proc.h"
@@ -46,30 +45,12 @@ tckpt_guard_of(Oid function)
 						   ObjectIdGetDatum(get_func_namespace(function)));
 }
 
-/* Whether a column is there, and of exactly this type. */
-static bool
-is_column_of_type(Oid relid, AttrNumber attno, Oid type)
-{
-	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid),
-										Int16GetDatum(attno));
-	bool		found = false;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		Form_pg_attribute att = (Form_pg_attribute) GETSTRUCT(tuple);
-
-		found = !att->attisdropped && att->atttypid == type;
-		ReleaseSysCache(tuple);
-	}
-	return found;
-}
-
 /* A column that a trigger names, if it is of this type; else InvalidAttrNumber. */
 static AttrNumber
 named_column(Form_pg_trigger form, int place, Oid type)
 {
 	if (form->tgattr.dim1 <= place ||
-		!is_column_of_type(form->tgrelid, form->tgattr.values[place], type))
+		get_atttype(form->tgrelid, form->tgattr.values[place]) != type)
 		return InvalidAttrNumber;
 	return form->tgattr.values[place];
 }

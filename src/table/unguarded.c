@@ -20,10 +20,11 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_description.h"
-#include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
@@ -133,43 +134,19 @@ commented_tables(Oid function)
 	return result;
 }
 
-/* The column of a table's primary key, if it is a single one; else InvalidAttrNumber. */
-static AttrNumber
-primary_key(Oid relid)
-{
-	Relation	rel = table_open(IndexRelationId, AccessShareLock);
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	AttrNumber	column = InvalidAttrNumber;
-
-	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(relid));
-	scan = systable_beginscan(rel, IndexIndrelidIndexId, true, NULL, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
-
-		if (form->indisprimary && form->indnkeyatts == 1)
-			column = form->indkey.values[0];
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-	return column;
-}
-
 /* A table's key: Tasker's, or the column of its primary key; NULL if neither. */
 static char *
 key_of(Oid relid)
 {
-	AttrNumber	column;
+	Oid			constraint;
+	int			column;
 
 	if (tckpt_column_of_type(relid, TASKER_KEY, UUIDOID) != InvalidAttrNumber)
 		return TASKER_KEY;
-	column = primary_key(relid);
-	if (column == InvalidAttrNumber || get_atttype(relid, column) != UUIDOID)
+	if (!bms_get_singleton_member(get_primary_key_attnos(relid, true, &constraint), &column))
 		return NULL;
-	return get_attname(relid, column, true);
+	column += FirstLowInvalidHeapAttributeNumber;
+	return get_atttype(relid, column) == UUIDOID ? get_attname(relid, column, true) : NULL;
 }
 
 /* Whether there is a step in the dispatch table. */
