@@ -37,43 +37,35 @@
 #endif
 
 /* Rights of a role, for which each kind of object had its own function before 16 */
+static inline bool
+tckpt_owns_table(Oid relid, Oid role)
+{
 #if PG_VERSION_NUM >= 160000
-static inline bool
-tckpt_owns_table(Oid relid, Oid role)
-{
 	return object_ownercheck(RelationRelationId, relid, role);
-}
-
-static inline bool
-tckpt_may_execute(Oid function, Oid role)
-{
-	return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
-}
-
-static inline AclResult
-tckpt_schema_aclcheck(Oid namespace, Oid role, AclMode mode)
-{
-	return object_aclcheck(NamespaceRelationId, namespace, role, mode);
-}
 #else
-static inline bool
-tckpt_owns_table(Oid relid, Oid role)
-{
 	return pg_class_ownercheck(relid, role);
+#endif
 }
 
 static inline bool
 tckpt_may_execute(Oid function, Oid role)
 {
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#else
 	return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#endif
 }
 
 static inline AclResult
 tckpt_schema_aclcheck(Oid namespace, Oid role, AclMode mode)
 {
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(NamespaceRelationId, namespace, role, mode);
+#else
 	return pg_namespace_aclcheck(namespace, role, mode);
-}
 #endif
+}
 
 /*
  * Writing a row below the executor: which indexes want a new entry, and giving
