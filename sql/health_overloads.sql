@@ -19,7 +19,7 @@ SET client_min_messages = error;
 \set ECHO none
 SELECT DISTINCT format('CREATE FUNCTION own.%I(%s) RETURNS integer LANGUAGE plpgsql AS %L', proname, args, 'BEGIN RAISE ''called''; END')
 FROM pg_proc, unnest(ARRAY['', 'text', 'uuid, integer DEFAULT 0', 'jsonb, integer DEFAULT 0']) args
-WHERE pronamespace = 'own'::regnamespace AND (proname IN ('tasker_checkpoint_dispatched', 'tasker_checkpoint_figures', 'tasker_checkpoint_load',
+WHERE pronamespace = 'own'::regnamespace AND (proname IN ('tasker_checkpoint_dispatched', 'tasker_checkpoint_survey', 'tasker_checkpoint_load',
 	'tasker_checkpoint_exists', 'tasker_checkpoint_progress') OR proname = 'tasker_checkpoint_table' AND args <> '')
 \gexec
 \set ECHO all

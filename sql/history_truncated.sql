@@ -75,7 +75,7 @@ BEGIN
 		'least', (SELECT rewound(step(1), -9223372036854775808)), 'greatest', (SELECT rewound(step(1), 9223372036854775807)),
 		'rewound', (SELECT count(*) >= 12 FROM steps, rewound(workflow_step_uuid, 9007199254740993) r WHERE r LIKE '(%' AND workflow_step_uuid > step(1)),
 		'progress', (SELECT count(*) FROM tasker_checkpoint_progress()),
-		'figures', (SELECT max(f.sequence) FROM steps, tasker_checkpoint_figures(checkpoint) f),
+		'sequence', (SELECT max(sequence) FROM tasker_checkpoint_progress()),
 		'health', (SELECT count(*) FROM tasker_checkpoint_health),
 		'trim', (SELECT tasker_checkpoint_trim(1, dry_run => true))) INTO answers;
 	RAISE NOTICE '%', answers;

@@ -3,20 +3,29 @@ SET client_min_messages = error;
 SET timezone = 'UTC';
 CREATE EXTENSION tasker_checkpoint;
 
+CREATE TABLE steps (id uuid PRIMARY KEY, checkpoint jsonb);
+SELECT tasker_checkpoint_attach('steps', 'id');
+
 -- of a history with an entry for each of these items and seconds; NULL leaves the key out
-CREATE FUNCTION rate(items bigint[], seconds numeric[]) RETURNS numeric LANGUAGE sql AS $$
-	SELECT f.rate
-	FROM tasker_checkpoint_figures(jsonb_build_object('history', (
-		SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('cursor', 0, 'items_processed', i, 'timestamp',
-			to_char(timestamp '2026-01-01' + s * interval '1 second', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))) ORDER BY n)
-		FROM unnest(items, seconds) WITH ORDINALITY AS e (i, s, n)))) f
+CREATE FUNCTION rate(items bigint[], seconds numeric[]) RETURNS numeric LANGUAGE plpgsql AS $$
+DECLARE
+	step uuid := gen_random_uuid();
+BEGIN
+	INSERT INTO steps VALUES (step, jsonb_build_object('cursor', 0, 'items_processed', 0, 'history', (
+		SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('cursor', 0, 'items_processed', i, 'timestamp',
+			to_char(timestamp '2026-01-01' + s * interval '1 second', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))) ORDER BY n), '[]')
+		FROM unnest(items, seconds) WITH ORDINALITY AS e (i, s, n))));
+	RETURN (SELECT p.rate FROM tasker_checkpoint_progress(step) p);
+END
 $$;
 
-SELECT * FROM tasker_checkpoint_figures('{"cursor": 3, "items_processed": 300, "timestamp": "2026-01-01T00:00:03.5Z",
+INSERT INTO steps VALUES ('00000000-0000-0000-0000-000000000001', '{"cursor": 3, "items_processed": 300, "timestamp": "2026-01-01T00:00:03.5Z",
 	"accumulated_results": {"total_items": 1000}, "history_truncated": 5, "history": [
 	{"cursor": 1, "items_processed": 100, "timestamp": "2026-01-01T00:00:01Z"},
-	{"cursor": 3, "items_processed": 300, "timestamp": "2026-01-01T00:00:03.5Z"}]}');
-SELECT * FROM tasker_checkpoint_figures(NULL);
+	{"cursor": 3, "items_processed": 300, "timestamp": "2026-01-01T00:00:03.5Z"}]}'),
+	('00000000-0000-0000-0000-000000000002', NULL);
+SELECT tasker_checkpoint_dispatch('00000000-0000-0000-0000-000000000002') IS NOT NULL AS dispatched;
+SELECT items_processed, total, rate, checkpointed_at, sequence FROM tasker_checkpoint_progress ORDER BY step_uuid;
 
 -- none, one, two entries
 SELECT rate('{}', '{}'), rate('{100}', '{1}'), rate('{100,200}', '{1,2}');
@@ -48,8 +57,7 @@ SELECT rate('{NULL,100,NULL,300}', '{0,1,2,3}'), rate('{NULL,NULL,NULL}', '{0,1,
 DROP FUNCTION rate;
 
 -- what a worker's own saves and a rewind leave
-CREATE TABLE steps (id uuid PRIMARY KEY, checkpoint jsonb);
-SELECT tasker_checkpoint_attach('steps', 'id');
+TRUNCATE steps;
 INSERT INTO steps VALUES ('00000000-0000-0000-0000-000000000001');
 SET tasker_checkpoint.history_limit = 21;
 SELECT count(tasker_checkpoint_save('00000000-0000-0000-0000-000000000001', to_jsonb(i), i)) FROM generate_series(1, 150) i;

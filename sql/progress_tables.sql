@@ -39,7 +39,7 @@ CREATE SCHEMA hostile;
 CREATE FUNCTION hostile.raise(uuid, uuid) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
 CREATE OPERATOR hostile.= (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = hostile.raise);
 CREATE FUNCTION hostile.trunc(numeric) RETURNS numeric LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
-CREATE FUNCTION hostile.tasker_checkpoint_figures(jsonb) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+CREATE FUNCTION hostile.tasker_checkpoint_survey(uuid, boolean) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
 CREATE TEMPORARY TABLE pg_trigger (tgrelid oid);
 SET search_path = hostile, pg_temp, pg_catalog;
 SELECT percent FROM "Check Points".tasker_checkpoint_progress;

@@ -19,8 +19,9 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
-#include "catalog/pg_type.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "port/atomics.h"
@@ -31,7 +32,6 @@
 #include "utils/timestamp.h"
 
 #include "counters.h"
-#include "result.h"
 #include "tasker_checkpoint.h"
 
 /* Databases that can have counters */
@@ -278,14 +278,12 @@ Datum
 tasker_checkpoint_stats(PG_FUNCTION_ARGS)
 {
 	Counters   *own = find_counters();
-	Oid			types[TCKPT_NCOUNTERS + 1];
+	TupleDesc	tupdesc;
 	Datum		values[TCKPT_NCOUNTERS + 1] = {0};
 	bool		nulls[TCKPT_NCOUNTERS + 1];
 
-	for (int i = 0; i < TCKPT_NCOUNTERS; i++)
-		types[i] = INT8OID;
-	types[TCKPT_NCOUNTERS] = TIMESTAMPTZOID;
-
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
 	memset(nulls, own == NULL, sizeof(nulls));
 	if (own != NULL)
 	{
@@ -293,7 +291,7 @@ tasker_checkpoint_stats(PG_FUNCTION_ARGS)
 			values[i] = Int64GetDatum((int64) pg_atomic_read_u64(&own->values[i]));
 		values[TCKPT_NCOUNTERS] = TimestampTzGetDatum((TimestampTz) pg_atomic_read_u64(&own->since));
 	}
-	return tckpt_result_row(fcinfo, types, lengthof(types), values, nulls);
+	return HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls));
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_stats_reset);

@@ -9,7 +9,7 @@
 #ifndef TCKPT_STATS_H
 #define TCKPT_STATS_H
 
-/* In the order of tasker_checkpoint_statistics */
+/* In the order of tasker_checkpoint_stats() */
 typedef enum TckptCounter
 {
 	TCKPT_YIELDS,

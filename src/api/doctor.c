@@ -24,7 +24,6 @@
 #include "utils/resowner.h"
 
 #include "api/call.h"
-#include "result.h"
 #include "tasker_checkpoint.h"
 
 #define CHECK_PREFIX	"tasker_checkpoint_check_"
@@ -38,7 +37,7 @@ enum
 	FOUND_NCOLUMNS
 };
 
-/* tasker_checkpoint_diagnosis */
+/* tasker_checkpoint_look() */
 enum
 {
 	DIAGNOSIS_CHECK,
@@ -46,10 +45,6 @@ enum
 	DIAGNOSIS_FOUND,
 	DIAGNOSIS_STATEMENT,
 	DIAGNOSIS_NCOLUMNS
-};
-
-static const Oid diagnosis_types[DIAGNOSIS_NCOLUMNS] = {
-	TEXTOID, TEXTOID, TEXTOID, TEXTOID
 };
 
 static bool
@@ -134,7 +129,7 @@ tasker_checkpoint_look(PG_FUNCTION_ARGS)
 				 errmsg("look_at must be a check of the extension"),
 				 errdetail("It is function %u.", check)));
 	topic = name + strlen(CHECK_PREFIX);
-	tckpt_result_rows(fcinfo, diagnosis_types, lengthof(diagnosis_types));
+	InitMaterializedSRF(fcinfo, 0);
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);

@@ -16,7 +16,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -27,17 +26,11 @@
 #include "utils/tuplestore.h"
 
 #include "archive/archive.h"
-#include "result.h"
 #include "table/steps.h"
 #include "tasker_checkpoint.h"
 
-/* tasker_checkpoint_history_entry */
-static const Oid entry_types[] = {
-	INT4OID, INT8OID, JSONBOID, INT8OID, TIMESTAMPTZOID, JSONBOID, BOOLOID,
-	TIMESTAMPTZOID, TEXTOID
-};
-
-#define ENTRY_COLUMNS	lengthof(entry_types)
+/* tasker_checkpoint_history() */
+#define ENTRY_COLUMNS	9
 
 /* How a generation ended */
 typedef struct Clear
@@ -248,7 +241,7 @@ tasker_checkpoint_history(PG_FUNCTION_ARGS)
 
 	tckpt_require_argument(fcinfo, 0, "step_uuid");
 	listing.step = PG_GETARG_UUID_P(0);
-	tckpt_result_rows(fcinfo, entry_types, lengthof(entry_types));
+	InitMaterializedSRF(fcinfo, 0);
 	checkpoint = tckpt_steps_read(tckpt_attached_open(fcinfo->flinfo->fn_oid, AccessShareLock),
 								  listing.step);
 	if (checkpoint != NULL)

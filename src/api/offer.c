@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -22,11 +21,10 @@
 #include "api/read.h"
 #include "dispatch/protocol.h"
 #include "dispatch/transaction.h"
-#include "result.h"
 #include "table/steps.h"
 #include "tasker_checkpoint.h"
 
-/* tasker_checkpoint_dispatched_step */
+/* tasker_checkpoint_dispatched() */
 enum
 {
 	DISPATCHED_STEP,
@@ -42,11 +40,6 @@ enum
 	DISPATCHED_QUEUE,
 	DISPATCHED_PRIORITY,
 	DISPATCHED_NCOLUMNS
-};
-
-static const Oid dispatched_types[DISPATCHED_NCOLUMNS] = {
-	UUIDOID, BOOLOID, TEXTOID, BOOLOID, TIMESTAMPTZOID, TEXTOID, INTERVALOID,
-	TIMESTAMPTZOID, INT4OID, INT8OID, TEXTOID, INT4OID
 };
 
 /* Whether workers find an event when they claim, now or later. */
@@ -261,7 +254,7 @@ tasker_checkpoint_dispatched(PG_FUNCTION_ARGS)
 	MemoryContext context;
 	bool		row_security;
 
-	tckpt_result_rows(fcinfo, dispatched_types, lengthof(dispatched_types));
+	InitMaterializedSRF(fcinfo, 0);
 	steps = tckpt_attached_open(function, AccessShareLock);
 
 	/* without row security who sees one step sees all; raises 42501 */

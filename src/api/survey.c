@@ -10,11 +10,9 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "common/int.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -22,17 +20,11 @@
 #include "document/figures.h"
 #include "document/readable.h"
 #include "guc.h"
-#include "result.h"
 #include "table/attached.h"
 #include "table/cursor_index.h"
 #include "table/survey.h"
 #include "table/unguarded.h"
 #include "tasker_checkpoint.h"
-
-/* tasker_checkpoint_figures */
-static const Oid measures_types[] = {
-	INT8OID, INT8OID, NUMERICOID, TIMESTAMPTZOID, INT8OID
-};
 
 /* tasker_checkpoint_survey() */
 enum
@@ -351,34 +343,4 @@ tasker_checkpoint_limits(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	return (Datum) 0;
-}
-
-PG_FUNCTION_INFO_V1(tasker_checkpoint_figures);
-/* The figures of a document; without one those of a step at its beginning. */
-Datum
-tasker_checkpoint_figures(PG_FUNCTION_ARGS)
-{
-	TckptDocument doc = {0};
-	TckptHistory history;
-	double		rate;
-	int64		total = 0;
-	TimestampTz checkpointed_at = 0;
-	Datum		values[lengthof(measures_types)] = {0};
-	bool		nulls[lengthof(measures_types)] = {false};
-
-	if (!PG_ARGISNULL(0))
-		(void) tckpt_document_read(PG_GETARG_JSONB_P(0), &doc);
-	tckpt_history_read(&doc, &history);
-	rate = tckpt_history_rate(&history);
-
-	values[0] = Int64GetDatum(tckpt_document_items(&doc));
-	nulls[1] = !tckpt_results_total(&doc, &total);
-	values[1] = Int64GetDatum(total);
-	nulls[2] = rate <= 0;
-	/* an estimate has no more than six digits that say something */
-	values[2] = DirectFunctionCall1(float4_numeric, Float4GetDatum((float) rate));
-	nulls[3] = !tckpt_value_to_timestamp(&doc.timestamp, &checkpointed_at);
-	values[3] = TimestampTzGetDatum(checkpointed_at);
-	values[4] = Int64GetDatum(history.sequence);
-	return tckpt_result_row(fcinfo, measures_types, lengthof(measures_types), values, nulls);
 }

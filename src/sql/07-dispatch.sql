@@ -14,49 +14,36 @@ AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_dispatch(uuid, text, integer, interval) IS
 'offers a step to the workers of a queue (of 1 to 63 bytes, made by the first dispatch that names it; NULL keeps the step''s, else "default"), at a priority (-100 to 100; NULL keeps the step''s, else 0), after a delay (0 to 1 day), and wakes them at commit; an unclaimed event moves there; returns the event''s id, NULL if the step is claimed, paused, cancelled or parked; raises 22004, 22023, 25006, 55000, P0002';
 
-CREATE TYPE tasker_checkpoint_dispatched_step AS (
-    step_uuid uuid,
-    has_event boolean,
-    directive text,
-    parked boolean,
-    available_at timestamptz,
-    worker text,
-    lease interval,
-    lease_until timestamptz,
-    deliveries integer,
-    sequence bigint,
-    queue text,
-    priority integer
-);
-COMMENT ON TYPE tasker_checkpoint_dispatched_step IS
-'what a reader may know of a step''s dispatch: all but the ids of events';
-COMMENT ON COLUMN tasker_checkpoint_dispatched_step.step_uuid IS
-'the step';
-COMMENT ON COLUMN tasker_checkpoint_dispatched_step.has_event IS
-'whether it is dispatched; false: it is only paused or cancelled';
-COMMENT ON COLUMN tasker_checkpoint_dispatched_step.directive IS
-'what the next receipt tells the worker: continue, pause or cancel';
-COMMENT ON COLUMN tasker_checkpoint_dispatched_step.parked IS
-'whether no claim delivers it any more, since it was claimed too often without getting on, or its checkpoint breaks readers';
-COMMENT ON COLUMN tasker_checkpoint_dispatched_step.available_at IS
-'when it can be claimed; of a claimed one, when its lease ends, or earlier by at most half of it';
-COMMENT ON COLUMN tasker_checkpoint_dispatched_step.worker IS
-'who has claimed it; NULL if nobody has';
-COMMENT ON COLUMN tasker_checkpoint_dispatched_step.lease IS
-'lease last given; NULL if nobody has it';
-COMMENT ON COLUMN tasker_checkpoint_dispatched_step.lease_until IS
-'when the claim runs out; NULL if nobody has it';
-COMMENT ON COLUMN tasker_checkpoint_dispatched_step.deliveries IS
-'claims since the last yield or save that got the step on';
-COMMENT ON COLUMN tasker_checkpoint_dispatched_step.sequence IS
-'number of the last checkpoint known to the dispatch';
-COMMENT ON COLUMN tasker_checkpoint_dispatched_step.queue IS
-'queue from which it is claimed';
-COMMENT ON COLUMN tasker_checkpoint_dispatched_step.priority IS
-'from -100 to 100; within a queue what has more is claimed first';
 
 CREATE FUNCTION tasker_checkpoint_dispatched(step_uuid uuid DEFAULT NULL)
-RETURNS SETOF tasker_checkpoint_dispatched_step
+RETURNS TABLE (
+    -- the step
+    step_uuid uuid,
+    -- whether it is dispatched; false: it is only paused or cancelled
+    has_event boolean,
+    -- what the next receipt tells the worker: continue, pause or cancel
+    directive text,
+    -- whether no claim delivers it any more, since it was claimed too often without
+    -- getting on, or its checkpoint breaks readers
+    parked boolean,
+    -- when it can be claimed; of a claimed one, when its lease ends, or earlier by at
+    -- most half of it
+    available_at timestamptz,
+    -- who has claimed it; NULL if nobody has
+    worker text,
+    -- lease last given; NULL if nobody has it
+    lease interval,
+    -- when the claim runs out; NULL if nobody has it
+    lease_until timestamptz,
+    -- claims since the last yield or save that got the step on
+    deliveries integer,
+    -- number of the last checkpoint known to the dispatch
+    sequence bigint,
+    -- queue from which it is claimed
+    queue text,
+    -- from -100 to 100; within a queue what has more is claimed first
+    priority integer
+)
 LANGUAGE C STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_dispatched(uuid) IS

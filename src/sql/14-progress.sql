@@ -53,33 +53,6 @@ AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_survey(uuid, boolean) IS
 'what is known of the steps that are not processed and have a checkpoint, and of all that are dispatched, of those that the caller can see, or of the given one; for tasker_checkpoint_progress() and tasker_checkpoint_health(); raises 42501, 55000, P0002';
 
-CREATE TYPE tasker_checkpoint_measures AS (
-    items_processed bigint,
-    total_items bigint,
-    rate numeric,
-    checkpointed_at timestamptz,
-    sequence bigint
-);
-COMMENT ON TYPE tasker_checkpoint_measures IS
-'what a checkpoint says of progress';
-COMMENT ON COLUMN tasker_checkpoint_measures.items_processed IS
-'items that the step has processed since its beginning; 0 without a checkpoint';
-COMMENT ON COLUMN tasker_checkpoint_measures.total_items IS
-'how many there are: total_items in accumulated_results; NULL if the handler does not give it';
-COMMENT ON COLUMN tasker_checkpoint_measures.rate IS
-'items per second, over the newest 21 entries of the history, pauses left out; NULL if they do not tell';
-COMMENT ON COLUMN tasker_checkpoint_measures.checkpointed_at IS
-'time of the checkpoint; NULL without one';
-COMMENT ON COLUMN tasker_checkpoint_measures.sequence IS
-'number of the checkpoint; 0 without one';
-
-CREATE FUNCTION tasker_checkpoint_figures(checkpoint jsonb)
-RETURNS tasker_checkpoint_measures
-LANGUAGE C IMMUTABLE PARALLEL SAFE
-AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION tasker_checkpoint_figures(jsonb) IS
-'items, total, rate, time and number of a checkpoint document, as far as they can be read';
-
 CREATE FUNCTION tasker_checkpoint_progress(step_uuid uuid DEFAULT NULL)
 RETURNS TABLE (
     step_uuid uuid,

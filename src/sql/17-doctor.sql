@@ -44,30 +44,20 @@ END;
 COMMENT ON FUNCTION tasker_checkpoint_settings() IS
 'the settings that tasker_checkpoint_doctor() looks at, by their names, the extension''s without its prefix: what they are, and what begins the statement that sets one where it was set; and whether the library is preloaded';
 
-CREATE FUNCTION tasker_checkpoint_members()
-RETURNS TABLE (classid oid, objid oid)
-LANGUAGE sql STABLE PARALLEL SAFE
-ROWS 100
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT d.classid, d.objid
-    FROM pg_extension e
-    JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass::oid AND d.refobjid = e.oid AND d.deptype = 'e'
-    WHERE e.extname = 'tasker_checkpoint';
-END;
-COMMENT ON FUNCTION tasker_checkpoint_members() IS
-'the extension''s objects, as pg_depend names them';
-
 -- A query is refused for a function that it names, called or not. So a check that
 -- needs the counters only where there are any asks for them by this one, which the
 -- argument makes wait for a row that says so.
 CREATE FUNCTION tasker_checkpoint_counted(preloaded boolean)
-RETURNS SETOF tasker_checkpoint_statistics
+RETURNS TABLE (
+    yields bigint, saves bigint, hot_checkpoints bigint,
+    notifications_sent bigint, notifications_batched bigint, stats_reset timestamptz
+)
 LANGUAGE sql STABLE PARALLEL SAFE
 ROWS 1
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT s.* FROM tasker_checkpoint_stats() s;
+    SELECT s.yields, s.saves, s.hot_checkpoints, s.notifications_sent, s.notifications_batched, s.stats_reset
+    FROM tasker_checkpoint_stats() s;
 END;
 COMMENT ON FUNCTION tasker_checkpoint_counted(boolean) IS
 'the row of tasker_checkpoint_stats(), on which EXECUTE is needed only when this is called';

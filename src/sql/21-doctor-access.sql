@@ -10,8 +10,10 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT p.oid, pg_catalog.replace(p.proname::text, 'tasker_checkpoint_', ''), p.provolatile, p.proowner,
            coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))
-    FROM tasker_checkpoint_members() m
-    JOIN pg_proc p ON m.classid = 'pg_proc'::regclass::oid AND p.oid = m.objid;
+    FROM pg_extension e
+    JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass::oid AND d.refobjid = e.oid AND d.deptype = 'e'
+    JOIN pg_proc p ON d.classid = 'pg_proc'::regclass::oid AND p.oid = d.objid
+    WHERE e.extname = 'tasker_checkpoint';
 END;
 COMMENT ON FUNCTION tasker_checkpoint_own_functions() IS
 'the extension''s functions, by their names without its prefix, and who may do what with them';
@@ -33,58 +35,6 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION tasker_checkpoint_workers() IS
 'roles that were granted a function that writes checkpoints, by their names as SQL wants them, and whether they are superusers or have an operator''s functions, too';
-
-CREATE FUNCTION tasker_checkpoint_rights_on_own()
-RETURNS TABLE (status text, found text, statement text)
-LANGUAGE sql STABLE PARALLEL SAFE
-ROWS 5
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    -- who may have a table guarded may also keep the real one from being found
-    SELECT 'warning', pg_catalog.format('Worker %s can register a steps table: it can execute the guard.', w.name),
-           pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM %s;', 'tasker_checkpoint_guard()'::regprocedure, w.name)
-    FROM tasker_checkpoint_workers() w
-    WHERE NOT w.is_super AND NOT w.is_operator
-    AND pg_catalog.has_function_privilege(w.oid, 'tasker_checkpoint_guard()'::regprocedure, 'EXECUTE')
-    UNION ALL
-    SELECT 'notice',
-           pg_catalog.format('What role %s creates later is given away by its default privileges: %s to %s.', d.defaclrole::regrole, x.privilege_type,
-                             CASE WHEN x.grantee = 0::oid THEN 'everybody' ELSE x.grantee::regrole::text END)
-           || ' The extension takes that back from its own objects, whenever they are made.', NULL
-    FROM pg_extension e
-    JOIN pg_default_acl d ON d.defaclrole = e.extowner AND d.defaclnamespace IN (0::oid, e.extnamespace) AND d.defaclobjtype IN ('f', 'r')
-    CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) x
-    WHERE e.extname = 'tasker_checkpoint'
-    AND x.grantee <> d.defaclrole AND NOT (x.grantee = 0::oid AND d.defaclobjtype = 'f' AND d.defaclnamespace = 0::oid)
-    UNION ALL
-    SELECT 'error', pg_catalog.format('Everybody can execute %s functions that are for workers or operators only.', pg_catalog.count(*)),
-           pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC;',
-                             pg_catalog.string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.name))
-    FROM tasker_checkpoint_own_functions() f CROSS JOIN LATERAL pg_catalog.aclexplode(f.acl) a
-    WHERE a.grantee = 0::oid AND f.volatility = 'v'
-    HAVING pg_catalog.count(*) > 0
-    UNION ALL
-    SELECT 'error', pg_catalog.format('%s has rights on %s, where event ids, or steps that it may not see, can be read.', g.grantee, g.name),
-           pg_catalog.format('REVOKE ALL ON %s FROM %s;', g.name, g.grantee)
-    FROM (
-        SELECT c.oid::regclass::text AS name, CASE WHEN x.grantee = 0::oid THEN 'PUBLIC' ELSE x.grantee::regrole::text END AS grantee
-        FROM tasker_checkpoint_members() m
-        JOIN pg_class c ON m.classid = 'pg_class'::regclass::oid AND c.oid = m.objid AND c.relkind IN ('r', 'p')
-        CROSS JOIN LATERAL (
-            SELECT t.grantee FROM pg_catalog.aclexplode(c.relacl) t
-            UNION
-            SELECT t.grantee FROM pg_attribute a CROSS JOIN LATERAL pg_catalog.aclexplode(a.attacl) t WHERE a.attrelid = c.oid
-        ) x
-        WHERE x.grantee <> c.relowner
-    ) g
-    UNION ALL
-    SELECT 'warning', pg_catalog.format('Worker %s is a superuser, whom no limit binds.', w.name),
-           pg_catalog.format('ALTER ROLE %s NOSUPERUSER;', w.name)
-    FROM tasker_checkpoint_workers() w
-    WHERE w.is_super;
-END;
-COMMENT ON FUNCTION tasker_checkpoint_rights_on_own() IS
-'a part of tasker_checkpoint_check_grants(): rights on the extension''s objects that workers, or all, should not have';
 
 CREATE FUNCTION tasker_checkpoint_missing_rights()
 RETURNS TABLE (status text, found text, statement text)
@@ -235,7 +185,48 @@ BEGIN ATOMIC
                         HAVING pg_catalog.count(*) > 0), ''),
            NULL
     UNION ALL
-    SELECT r.status, r.found, r.statement FROM tasker_checkpoint_rights_on_own() r
+    -- who may have a table guarded may also keep the real one from being found
+    SELECT 'warning', pg_catalog.format('Worker %s can register a steps table: it can execute the guard.', w.name),
+           pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM %s;', 'tasker_checkpoint_guard()'::regprocedure, w.name)
+    FROM tasker_checkpoint_workers() w
+    WHERE NOT w.is_super AND NOT w.is_operator
+    AND pg_catalog.has_function_privilege(w.oid, 'tasker_checkpoint_guard()'::regprocedure, 'EXECUTE')
+    UNION ALL
+    SELECT 'notice',
+           pg_catalog.format('What role %s creates later is given away by its default privileges: %s to %s.', d.defaclrole::regrole, x.privilege_type,
+                             CASE WHEN x.grantee = 0::oid THEN 'everybody' ELSE x.grantee::regrole::text END)
+           || ' The extension takes that back from its own objects, whenever they are made.', NULL
+    FROM pg_extension e
+    JOIN pg_default_acl d ON d.defaclrole = e.extowner AND d.defaclnamespace IN (0::oid, e.extnamespace) AND d.defaclobjtype IN ('f', 'r')
+    CROSS JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) x
+    WHERE e.extname = 'tasker_checkpoint'
+    AND x.grantee <> d.defaclrole AND NOT (x.grantee = 0::oid AND d.defaclobjtype = 'f' AND d.defaclnamespace = 0::oid)
+    UNION ALL
+    SELECT 'error', pg_catalog.format('Everybody can execute %s functions that are for workers or operators only.', pg_catalog.count(*)),
+           pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC;',
+                             pg_catalog.string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.name))
+    FROM tasker_checkpoint_own_functions() f CROSS JOIN LATERAL pg_catalog.aclexplode(f.acl) a
+    WHERE a.grantee = 0::oid AND f.volatility = 'v'
+    HAVING pg_catalog.count(*) > 0
+    UNION ALL
+    SELECT 'error', pg_catalog.format('%s has rights on %s, where event ids, or steps that it may not see, can be read.', g.grantee, g.name),
+           pg_catalog.format('REVOKE ALL ON %s FROM %s;', g.name, g.grantee)
+    FROM (
+        SELECT c.oid::regclass::text AS name, CASE WHEN x.grantee = 0::oid THEN 'PUBLIC' ELSE x.grantee::regrole::text END AS grantee
+        FROM pg_class c
+        CROSS JOIN LATERAL (
+            SELECT t.grantee FROM pg_catalog.aclexplode(c.relacl) t
+            UNION
+            SELECT t.grantee FROM pg_attribute a CROSS JOIN LATERAL pg_catalog.aclexplode(a.attacl) t WHERE a.attrelid = c.oid
+        ) x
+        WHERE c.oid IN ('tasker_checkpoint_events'::regclass::oid, 'tasker_checkpoint_archive'::regclass::oid)
+        AND x.grantee <> c.relowner
+    ) g
+    UNION ALL
+    SELECT 'warning', pg_catalog.format('Worker %s is a superuser, whom no limit binds.', w.name),
+           pg_catalog.format('ALTER ROLE %s NOSUPERUSER;', w.name)
+    FROM tasker_checkpoint_workers() w
+    WHERE w.is_super
     UNION ALL
     SELECT r.status, r.found, r.statement FROM tasker_checkpoint_missing_rights() r
     UNION ALL

@@ -2,25 +2,9 @@
 -- Doctor
 --
 
-CREATE TYPE tasker_checkpoint_diagnosis AS (
-    "check" text,
-    status text,
-    found text,
-    statement text
-);
-COMMENT ON TYPE tasker_checkpoint_diagnosis IS
-'what a check of the installation has found, and what mends it';
-COMMENT ON COLUMN tasker_checkpoint_diagnosis."check" IS
-'what was looked at, as the function is called that looks: tasker_checkpoint_check_...';
-COMMENT ON COLUMN tasker_checkpoint_diagnosis.status IS
-'ok; notice: worth knowing, and may be meant; warning: costs, or fails some day; error: checkpoints are refused, unguarded or open to others';
-COMMENT ON COLUMN tasker_checkpoint_diagnosis.found IS
-'what was found, and what to do that no statement can';
-COMMENT ON COLUMN tasker_checkpoint_diagnosis.statement IS
-'SQL that makes the row go away; for the operator to read before it is run; NULL if there is none';
 
 CREATE FUNCTION tasker_checkpoint_look(look_at regprocedure)
-RETURNS SETOF tasker_checkpoint_diagnosis
+RETURNS TABLE ("check" text, status text, found text, statement text)
 LANGUAGE C STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_look(regprocedure) IS
@@ -30,7 +14,19 @@ COMMENT ON FUNCTION tasker_checkpoint_look(regprocedure) IS
 -- and a row for each thing that it finds. It is STABLE: what is VOLATILE is not for
 -- everybody.
 CREATE FUNCTION tasker_checkpoint_doctor()
-RETURNS SETOF tasker_checkpoint_diagnosis
+RETURNS TABLE (
+    -- what was looked at, as the function is called that looks:
+    -- tasker_checkpoint_check_...
+    "check" text,
+    -- ok; notice: worth knowing, and may be meant; warning: costs, or fails some day;
+    -- error: checkpoints are refused, unguarded or open to others
+    status text,
+    -- what was found, and what to do that no statement can
+    found text,
+    -- SQL that makes the row go away; for the operator to read before it is run; NULL if
+    -- there is none
+    statement text
+)
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC

@@ -79,10 +79,9 @@ GRANT EXECUTE ON FUNCTION
     tasker_checkpoint_limits()
 TO PUBLIC;
 
--- What these tell is in a document that the caller has, in the catalogs, in settings,
--- or in the library; what they ask for besides they ask for as the caller.
+-- What these tell is in the catalogs, in settings, or in the library; what they ask for
+-- besides they ask for as the caller.
 GRANT EXECUTE ON FUNCTION
-    tasker_checkpoint_figures(jsonb),
     tasker_checkpoint_registrations(),
     tasker_checkpoint_candidates(),
     tasker_checkpoint_trusts(oid),
@@ -91,11 +90,9 @@ GRANT EXECUTE ON FUNCTION
     tasker_checkpoint_sample(real),
     tasker_checkpoint_version(),
     tasker_checkpoint_settings(),
-    tasker_checkpoint_members(),
     tasker_checkpoint_counted(boolean),
     tasker_checkpoint_own_functions(),
     tasker_checkpoint_workers(),
-    tasker_checkpoint_rights_on_own(),
     tasker_checkpoint_missing_rights(),
     tasker_checkpoint_needless_rights(),
     tasker_checkpoint_look(regprocedure),

@@ -7,18 +7,9 @@ CREATE TEMPORARY TABLE contract (name name, attributes text);
 INSERT INTO contract VALUES
 ('tasker_checkpoint_delivery',
 	'event_id uuid, step_uuid uuid, has_checkpoint boolean, cursor jsonb, items_processed bigint, accumulated_results jsonb, sequence bigint, deliveries integer, queue text'),
-('tasker_checkpoint_diagnosis', 'check text, status text, found text, statement text'),
-('tasker_checkpoint_dispatched_step',
-	'step_uuid uuid, has_event boolean, directive text, parked boolean, available_at timestamp with time zone, worker text, lease interval, lease_until timestamp with time zone, deliveries integer, sequence bigint, queue text, priority integer'),
-('tasker_checkpoint_history_entry',
-	'generation integer, sequence bigint, cursor jsonb, items_processed bigint, checkpointed_at timestamp with time zone, accumulated_results jsonb, archived boolean, cleared_at timestamp with time zone, cleared_by text'),
-('tasker_checkpoint_measures',
-	'items_processed bigint, total_items bigint, rate numeric, checkpointed_at timestamp with time zone, sequence bigint'),
 ('tasker_checkpoint_receipt', 'sequence bigint, event_id uuid, directive text, replayed boolean'),
 ('tasker_checkpoint_state',
-	'has_checkpoint boolean, cursor jsonb, items_processed bigint, accumulated_results jsonb, checkpointed_at timestamp with time zone, sequence bigint'),
-('tasker_checkpoint_statistics',
-	'yields bigint, saves bigint, hot_checkpoints bigint, replays bigint, fenced bigint, refused_tc001 bigint, refused_tc003 bigint, refused_54000 bigint, refused_23514 bigint, refused_55000 bigint, stale_writes bigint, truncated_entries bigint, claims bigint, expired_claims bigint, parked bigint, notifications_sent bigint, notifications_batched bigint, notifications_lost bigint, stats_reset timestamp with time zone');
+	'has_checkpoint boolean, cursor jsonb, items_processed bigint, accumulated_results jsonb, checkpointed_at timestamp with time zone, sequence bigint');
 
 CREATE TEMPORARY TABLE views (name name, attributes text);
 INSERT INTO views VALUES
