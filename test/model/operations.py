@@ -10,7 +10,7 @@ from typing import Any
 
 from world import (
     ABSENT, DIRECTIVES, KNOWN, Event, Receipt, Skip, SqlError, Step, Tx, World,
-    dump, ident, numbered, same, sequence, wild,
+    dump, entries, ident, numbered, same, sequence, wild,
 )  # fmt: skip
 
 TABLE = "tasker.workflow_steps"
@@ -113,7 +113,7 @@ def write(
         event = w.offer(event, yielded=receipt)
         event = event._replace(continuation=event.id if receipt else None)
     else:
-        event = extend(event)._replace(saved=receipt)
+        event = extend(w, event)._replace(saved=receipt)
     w.put_event(tx, s, event)
     if kind == "yield":
         w.wake(tx, s, event)
@@ -149,13 +149,17 @@ def is_answered(tx: Tx, kind: str, receipt: Receipt, current: bool, old: Any) ->
 
 def answer(w: World, tx: Tx, kind: str, s: Any, event: Event, receipt: Receipt) -> Any:
     if kind == "save":
-        w.put_event(tx, s, extend(event))
+        w.put_event(tx, s, extend(w, event))
         return [(receipt.sequence, receipt.event, event.directive, True)]
     return [(receipt.sequence, event.continuation, event.directive, True)]
 
 
-def extend(event: Event) -> Event:
-    return event._replace(alive=event.alive or LEASES.get(event.lease or "", False))
+def extend(w: World, event: Event) -> Event:
+    """The lease; one that has run out takes its event to the end of those that wait."""
+    return event._replace(
+        alive=event.alive or LEASES.get(event.lease or "", False),
+        available=event.available if event.alive else w.tick(),
+    )
 
 
 @operation(write_sql("yield"))
@@ -366,7 +370,7 @@ def heartbeat(w: World, tx: Tx, event_id: Any, lease: Any) -> Any:
     event = w.event(tx, s, lock=True)
     if not event.worker:
         return [(False,)]
-    w.put_event(tx, s, extend(event._replace(lease=lease or event.lease)))
+    w.put_event(tx, s, extend(w, event._replace(lease=lease or event.lease)))
     return [(True,)]
 
 
@@ -453,13 +457,18 @@ def wrote(tx: Tx, rows: int) -> int:
     return rows
 
 
+def is_another(row: Step | None, present: Step) -> bool:
+    return row is None or row.born != present.born
+
+
 def lock_row(w: World, tx: Tx, s: Any) -> Any:
     """As World.lock_step, for a statement that does not look again: one that has
     waited for a DELETE finds nothing, also if the step was inserted anew."""
     key = ("step", s)
     holder = w.holder(tx, key)
-    if holder and holder.writes.get(key, ABSENT) is None:
-        tx.memo["deleted"] = w.committed.get(key)
+    present = w.committed.get(key)
+    if holder and present and is_another(holder.writes.get(key, present), present):
+        tx.memo["deleted"] = present
     elif not tx.repeatable and "deleted" in tx.memo:
         if w.committed.get(key) is not tx.memo["deleted"]:
             return None
@@ -547,7 +556,7 @@ def merge(w: World, tx: Tx, s: Any, doc: Any) -> int:
     doc = None if doc is ABSENT else doc
     matched = w.view(tx, ("step", s)) is not None
     # it has looked before it waits, and does not look again
-    if tx.memo.setdefault("matched", matched) and matched:
+    if tx.memo.setdefault("matched", matched) and matched and lock_row(w, tx, s) is not None:
         return change(w, tx, s, doc)
     stored = w.guard_insert(tx, doc)
     if conflicting(w, tx, s):
@@ -720,16 +729,16 @@ def purge(w: World, tx: Tx) -> Any:
     return [(purged,)]
 
 
-@operation(lambda entries: f"SELECT {F}trim({arg(entries)})")
-def trim(w: World, tx: Tx, entries: int) -> Any:
+@operation(lambda limit: f"SELECT {F}trim({arg(limit)})")
+def trim(w: World, tx: Tx, limit: int) -> Any:
     alone(w)
     trimmed = 0
     for s in steps(w, tx):
         doc = w.view(tx, ("step", s)).doc
-        history = doc.get("history") if isinstance(doc, dict) else None
-        if isinstance(history, list) and len(history) > entries:
+        history = entries(doc)
+        if len(history) > limit:
             lock_row(w, tx, s)
-            cut = {**doc, "history": history[len(history) - entries :]}
+            cut = {**doc, "history": history[len(history) - limit :]}
             w.store(tx, s, w.edit(tx, cut, doc))
             trimmed += 1
     return [(trimmed,)]

@@ -176,13 +176,13 @@ class Pending:
 
     def __init__(
         self, session: Session, tx: Tx, model: Any, future: Future[Any],
-        holder: Tx, since: datetime,
+        blocked: Blocked, since: datetime,
     ) -> None:  # fmt: skip
         self.session = session
         self.tx = tx
         self.model = model
         self.future = future
-        self.holder = holder
+        self.blocked = blocked
         self.since = since
 
 
@@ -356,7 +356,7 @@ class Run:
                 return
             self.note(session, sql + "  -- waits")
             future = session.send(sql)
-            self.pending = Pending(session, tx, model, future, reason.holder, world.window[0])
+            self.pending = Pending(session, tx, model, future, reason, world.window[0])
             self.calls["waits"] = self.calls.get("waits", 0) + 1
             self.await_wait()
             return
@@ -416,7 +416,7 @@ class Run:
     def after_end(self) -> None:
         """When a transaction has ended: look at it from outside, go on."""
         notes = self.expected_notes
-        if self.pending and self.pending.holder not in self.world.transactions:
+        if self.pending and self.pending.blocked.holder not in self.world.transactions:
             # it may be done before we look
             self.resume(notes)
             return
@@ -444,7 +444,7 @@ class Run:
         """Until the server, too, waits for whom the model says."""
         pending = self.pending
         assert pending is not None
-        holder = self.server.sessions[pending.holder.name].pid
+        holder = self.server.sessions[pending.blocked.holder.name].pid
         deadline = datetime.now(UTC) + timedelta(seconds=PATIENCE)
         while holder not in self.blockers(pending.session):
             if pending.future.done():
@@ -461,6 +461,11 @@ class Run:
                 self.outside(notes)
             return
         world, tx = self.world, pending.tx
+        # whatever others have done since, it waits for the lock that it has begun to wait for
+        if world.holder(tx, pending.blocked.key) is pending.blocked.holder:
+            if notes is not None:
+                self.outside(notes)
+            return
         world.window = (pending.since, datetime.now(UTC) + timedelta(hours=1))
         try:
             expected = world.run(tx, pending.model)
@@ -469,8 +474,8 @@ class Run:
         except Skip:
             raise SkipRun from None
         except Blocked as blocked:
-            still = blocked.holder is pending.holder
-            pending.holder = blocked.holder
+            still = blocked.holder is pending.blocked.holder
+            pending.blocked = blocked
             if not still:
                 self.await_wait()
             if notes is not None:

@@ -70,6 +70,7 @@ class Step(NamedTuple):
     results: Any = None
     note: int = 0
     updated: Any = None
+    born: int = 0  # tells it from another with the same key
 
 
 class Receipt(NamedTuple):
@@ -647,7 +648,7 @@ class World:
         """Store a row's new version, and what history() will say of it."""
         key = ("step", step)
         old = self.newest(tx, key)
-        row = (old or Step(updated=tx.now))._replace(doc=doc, **others)
+        row = (old or Step(updated=tx.now, born=self.tick()))._replace(doc=doc, **others)
         self.put(tx, key, row)
         if doc is None or (old is not None and old.doc is doc):
             return
