@@ -20,12 +20,14 @@ OBJS = \
 	src/api/sample.o \
 	src/api/survey.o \
 	src/api/version.o \
+	src/api/wait.o \
 	src/api/write.o \
 	src/archive/archive.o \
 	src/archive/chunk.o \
 	src/archive/trail.o \
 	src/counters.o \
 	src/dispatch/claimable.o \
+	src/dispatch/due.o \
 	src/dispatch/event.o \
 	src/dispatch/event_row.o \
 	src/dispatch/events.o \
@@ -66,7 +68,10 @@ OBJS = \
 	src/wakeup/notifier.o \
 	src/wakeup/notify.o \
 	src/wakeup/pending.o \
-	src/wakeup/ring.o
+	src/wakeup/ring.o \
+	src/wakeup/segment.o \
+	src/wakeup/sleep.o \
+	src/wakeup/waiting.o
 
 # Where the sources are, in the way PGXS finds it: a build can be in another folder,
 # and writes nothing outside of that.

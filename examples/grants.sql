@@ -69,9 +69,9 @@ GROUP BY role, n.oid
 \gexec
 
 -- The functions. What reads is everybody's.
-SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', p.oid::regprocedure, role)
+SELECT format('GRANT EXECUTE ON ROUTINE %s TO %I', p.oid::regprocedure, role)
 FROM (VALUES
-    (:'worker', 'dispatch claim heartbeat yield save yield_step_event complete release'),
+    (:'worker', 'dispatch wait claim heartbeat yield save yield_step_event complete release'),
     (:'operator', 'dispatch pause resume cancel rewind clear reset_for_retry'),
     (:'operator', 'attach detach doctor stats stats_reset'),
     (:'operator', 'purge trim purge_events purge_archive')

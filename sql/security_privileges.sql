@@ -29,7 +29,7 @@ FROM (VALUES
 	('everybody', 'check_table check_guard check_trigger_order check_index check_fillfactor check_compression check_hot_share'),
 	('everybody', 'check_bloat check_snapshots check_limits check_events check_grants check_settings check_notifier check_notify_queue'),
 	('everybody', 'check_replication check_names check_version'),
-	('worker', 'claim heartbeat complete release yield save yield_step_event'),
+	('worker', 'wait claim heartbeat complete release yield save yield_step_event'),
 	('worker and operator', 'dispatch'),
 	('operator', 'pause resume cancel rewind clear reset_for_retry attach detach doctor stats stats_reset purge trim purge_events purge_archive'),
 	('superuser', 'guard attach_table attach_indexes')
@@ -57,7 +57,7 @@ BEGIN
 	RAISE EXCEPTION 'ran' USING ERRCODE = 'ZZ000';
 EXCEPTION WHEN OTHERS THEN
 	RETURN CASE SQLSTATE WHEN 'ZZ000' THEN 'runs' WHEN '42501' THEN
-		CASE WHEN SQLERRM LIKE 'permission denied for function%' THEN '' ELSE SQLERRM END ELSE SQLSTATE END;
+		CASE WHEN SQLERRM ~ '^permission denied for (function|procedure) ' THEN '' ELSE SQLERRM END ELSE SQLSTATE END;
 END $$;
 SELECT function, pg_temp.call(f, 'nobody') AS nobody, pg_temp.call(f, 'reader') AS reader, pg_temp.call(f, 'worker') AS worker,
 	pg_temp.call(f, 'operator') AS operator, pg_temp.call(f, 'owner') AS owner

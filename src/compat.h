@@ -17,6 +17,7 @@
 #include "fmgr.h"
 #include "parser/parse_relation.h"
 #include "pgstat.h"
+#include "storage/lwlock.h"
 #include "utils/acl.h"
 #include "utils/wait_event.h"
 
@@ -26,6 +27,10 @@
 
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
+#endif
+
+#if PG_VERSION_NUM >= 170000
+#include "storage/dsm_registry.h"
 #endif
 
 #if PG_VERSION_NUM >= 180000
@@ -181,6 +186,56 @@ tckpt_wait_event(const char *name)
 	return WaitEventExtensionNew(name);
 #else
 	return PG_WAIT_EXTENSION;
+#endif
+}
+
+/* A tranche of locks in shared memory, whose name each process has to give before 19 */
+static inline int
+tckpt_new_tranche(const char *name)
+{
+#if PG_VERSION_NUM >= 190000
+	return LWLockNewTrancheId(name);
+#else
+	return LWLockNewTrancheId();
+#endif
+}
+
+static inline void
+tckpt_name_tranche(int tranche, const char *name)
+{
+#if PG_VERSION_NUM < 190000
+	LWLockRegisterTranche(tranche, name);
+#endif
+}
+
+/* Shared memory that is there when it is first asked for; before 17 there is none such */
+#define TCKPT_HAS_NAMED_SEGMENTS (PG_VERSION_NUM >= 170000)
+
+typedef struct TckptSegmentInit
+{
+	void		(*init) (void *area);
+} TckptSegmentInit;
+
+static inline void
+tckpt_init_segment(void *area, void *arg)
+{
+	((TckptSegmentInit *) arg)->init(area);
+}
+
+static inline void *
+tckpt_named_segment(const char *name, Size size, void (*init) (void *area))
+{
+#if PG_VERSION_NUM >= 190000
+	TckptSegmentInit arg = {init};
+	bool		found;
+
+	return GetNamedDSMSegment(name, size, tckpt_init_segment, &found, &arg);
+#elif PG_VERSION_NUM >= 170000
+	bool		found;
+
+	return GetNamedDSMSegment(name, size, init, &found);
+#else
+	return NULL;
 #endif
 }
 

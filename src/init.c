@@ -7,13 +7,15 @@
  */
 #include "postgres.h"
 
+#include "api/wait.h"
 #include "counters.h"
 #include "dispatch/transaction.h"
 #include "guc.h"
 #include "table/attached.h"
 #include "tasker_checkpoint.h"
-#include "wakeup/ring.h"
 #include "wakeup/pending.h"
+#include "wakeup/ring.h"
+#include "wakeup/waiting.h"
 
 TCKPT_MODULE_MAGIC;
 
@@ -28,4 +30,6 @@ _PG_init(void)
 	tckpt_stats_init();
 	tckpt_transaction_init();
 	tckpt_wakeup_init();
+	tckpt_waiting_init();
+	tckpt_wait_init();
 }

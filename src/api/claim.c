@@ -11,10 +11,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -89,36 +87,6 @@ require_lease(const Interval *lease)
 	return usecs;
 }
 
-/* The names of the queues, each once; raises 22023. */
-static void
-read_queues(ArrayType *array, Claim *claim)
-{
-	Datum	   *names;
-	bool	   *nulls;
-	int			n;
-
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &n);
-	if (n == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("queues must not be empty"),
-				 errhint("Leave it NULL to claim from all queues.")));
-	claim->queues = palloc(n * sizeof(char *));
-	for (int i = 0; i < n; i++)
-	{
-		char	   *name;
-
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("queues must not have a null element"),
-					 errdetail("Element %d is null.", i + 1)));
-		name = tckpt_require_queue(DatumGetTextPP(names[i]));
-		if (!tckpt_is_queue_among(claim->queues, claim->nqueues, name))
-			claim->queues[claim->nqueues++] = name;
-	}
-}
-
 static void
 check_claim_arguments(FunctionCallInfo fcinfo, Claim *claim)
 {
@@ -144,7 +112,7 @@ check_claim_arguments(FunctionCallInfo fcinfo, Claim *claim)
 				 errdetail("It is %d.", claim->wanted)));
 
 	if (!PG_ARGISNULL(4))
-		read_queues(PG_GETARG_ARRAYTYPE_P(4), claim);
+		claim->queues = tckpt_require_queues(PG_GETARG_ARRAYTYPE_P(4), &claim->nqueues);
 
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,
@@ -175,6 +143,7 @@ deliver(Claim *claim, TckptEvent *event, const TckptStep *row)
 	if (event->deliveries < PG_INT32_MAX)
 		event->deliveries++;
 	(void) tckpt_event_update(claim->function, event);
+	tckpt_dispatch_wake(event);
 
 	values[DELIVERY_EVENT] = UUIDPGetDatum(&event->event_id);
 	values[DELIVERY_STEP] = UUIDPGetDatum(&event->step);
@@ -211,14 +180,6 @@ try_deliver(Claim *claim, TckptEvent *event)
 		return;
 	}
 	deliver(claim, event, &row);
-}
-
-static bool
-is_claimable(const TckptEvent *event, TimestampTz now)
-{
-	return event->has_event && event->directive == TCKPT_CONTINUE &&
-		!event->parked && event->available_at <= now &&
-		!tckpt_event_is_leased(event, now);
 }
 
 /*
@@ -259,10 +220,10 @@ claim_first(Claim *claim)
 		int			delivered = claim->delivered;
 
 		CHECK_FOR_INTERRUPTS();
-		if (is_claimable(&event, now) &&
+		if (tckpt_event_is_claimable(&event, now) &&
 			is_worth_locking(claim, &event) &&
 			tckpt_claimable_lock(walk, &event) &&
-			is_claimable(&event, now) &&
+			tckpt_event_is_claimable(&event, now) &&
 			tckpt_event_is_in(&event, claim->queues, claim->nqueues))
 			try_deliver(claim, &event);
 		if (claim->delivered == delivered)
@@ -287,9 +248,9 @@ claim_step(Claim *claim, const pg_uuid_t *step)
 
 	/* one that can't be claimed is not locked: its worker may be at work */
 	if (tckpt_event_find(claim->function, TCKPT_BY_STEP, step, TCKPT_UNLOCKED, &event) &&
-		is_claimable(&event, now) && tckpt_event_is_in(&event, claim->queues, claim->nqueues) &&
+		tckpt_event_is_claimable(&event, now) && tckpt_event_is_in(&event, claim->queues, claim->nqueues) &&
 		tckpt_event_find(claim->function, TCKPT_BY_STEP, step, TCKPT_LOCK_NOWAIT, &event) &&
-		is_claimable(&event, now) && tckpt_event_is_in(&event, claim->queues, claim->nqueues))
+		tckpt_event_is_claimable(&event, now) && tckpt_event_is_in(&event, claim->queues, claim->nqueues))
 		try_deliver(claim, &event);
 }
 
@@ -395,8 +356,7 @@ release_claim(Oid function, const pg_uuid_t *event_id, int64 delay,
 	}
 	tckpt_dispatch_offer(&event, GetCurrentTimestamp() + delay);
 	(void) tckpt_event_update(function, &event);
-	if (delay == 0 && !event.parked)
-		tckpt_dispatch_wake(&event);
+	tckpt_dispatch_wake(&event);
 	return true;
 }
 

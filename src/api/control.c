@@ -244,8 +244,7 @@ lift(Oid function, const pg_uuid_t *step)
 		/* it has waited for nobody meanwhile */
 		event.available_at = Max(event.available_at, GetCurrentTimestamp());
 		(void) tckpt_event_update(function, &event);
-		if (!tckpt_event_is_leased(&event, GetCurrentTimestamp()))
-			tckpt_dispatch_wake(&event);
+		tckpt_dispatch_wake(&event);
 	}
 	else
 		tckpt_event_delete(function, &event);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * interval.c
- *	  Leases and delays as arguments.
+ *	  Leases, delays and timeouts as arguments.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,8 +11,6 @@
 
 #include "api/interval.h"
 #include "tasker_checkpoint.h"
-
-#define MAX_DELAY	USECS_PER_DAY
 
 /* An interval in microseconds; too long a one is PG_INT64_MAX. */
 int64
@@ -39,17 +37,29 @@ tckpt_interval_text(const Interval *interval)
 	return DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(interval)));
 }
 
-/* A delay in microseconds; raises 22023. */
+/* One of at most a day, in microseconds; raises 22023. */
+static int64
+require_up_to_a_day(const Interval *interval, const char *what)
+{
+	int64		usecs = tckpt_interval_usecs(interval);
+
+	if (usecs < 0 || usecs > USECS_PER_DAY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is out of range", what),
+				 errdetail("It is \"%s\", and must be from 0 to 1 day.",
+						   tckpt_interval_text(interval))));
+	return usecs;
+}
+
 int64
 tckpt_require_delay(const Interval *delay)
 {
-	int64		usecs = tckpt_interval_usecs(delay);
+	return require_up_to_a_day(delay, "delay");
+}
 
-	if (usecs < 0 || usecs > MAX_DELAY)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("delay is out of range"),
-				 errdetail("It is \"%s\", and must be from 0 to 1 day.",
-						   tckpt_interval_text(delay))));
-	return usecs;
+int64
+tckpt_require_timeout(const Interval *timeout)
+{
+	return require_up_to_a_day(timeout, "timeout");
 }

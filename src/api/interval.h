@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * interval.h
- *	  Leases and delays as arguments.
+ *	  Leases, delays and timeouts as arguments.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,5 +13,6 @@
 extern int64 tckpt_interval_usecs(const Interval *interval);
 extern char *tckpt_interval_text(const Interval *interval);
 extern int64 tckpt_require_delay(const Interval *delay);
+extern int64 tckpt_require_timeout(const Interval *timeout);
 
 #endif							/* TCKPT_INTERVAL_H */

@@ -75,8 +75,8 @@ typedef struct Offer
 } Offer;
 
 /* The name of a queue; raises 22023. */
-char *
-tckpt_require_queue(const text *name)
+static char *
+require_queue(const text *name)
 {
 	char	   *queue = text_to_cstring(name);
 	size_t		length = strlen(queue);
@@ -89,13 +89,46 @@ tckpt_require_queue(const text *name)
 	return queue;
 }
 
+/* The names of queues, each once; raises 22023. */
+char	  **
+tckpt_require_queues(ArrayType *array, int *nqueues)
+{
+	Datum	   *names;
+	bool	   *nulls;
+	char	  **queues;
+	int			n;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &n);
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("queues must not be empty"),
+				 errhint("Leave it NULL for all queues.")));
+	queues = palloc(n * sizeof(char *));
+	*nqueues = 0;
+	for (int i = 0; i < n; i++)
+	{
+		char	   *name;
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("queues must not have a null element"),
+					 errdetail("Element %d is null.", i + 1)));
+		name = require_queue(DatumGetTextPP(names[i]));
+		if (!tckpt_is_queue_among(queues, *nqueues, name))
+			queues[(*nqueues)++] = name;
+	}
+	return queues;
+}
+
 static void
 read_offer(FunctionCallInfo fcinfo, Offer *offer)
 {
 	tckpt_require_argument(fcinfo, 0, "step_uuid");
 	tckpt_require_argument(fcinfo, 3, "delay");
 	if (!PG_ARGISNULL(1))
-		offer->queue = tckpt_require_queue(PG_GETARG_TEXT_PP(1));
+		offer->queue = require_queue(PG_GETARG_TEXT_PP(1));
 	offer->has_priority = !PG_ARGISNULL(2);
 	if (offer->has_priority)
 	{
@@ -131,13 +164,6 @@ place_event(const Offer *offer, TckptEvent *event)
 		event->available_at != before.available_at;
 }
 
-static void
-wake_if_available(const Offer *offer, const TckptEvent *event)
-{
-	if (offer->delay == 0)
-		tckpt_dispatch_wake(event);
-}
-
 /*
  * Offers a step to the workers; true if they can claim it, by this call or one
  * before.  Looks without a lock first, so that an orchestrator that dispatches
@@ -169,7 +195,7 @@ dispatch_step(Oid function, const pg_uuid_t *step, const Offer *offer,
 			if (is_offered(event) && place_event(offer, event))
 			{
 				(void) tckpt_event_update(function, event);
-				wake_if_available(offer, event);
+				tckpt_dispatch_wake(event);
 			}
 			return is_offered(event);
 		}
@@ -182,7 +208,7 @@ dispatch_step(Oid function, const pg_uuid_t *step, const Offer *offer,
 			(void) tckpt_event_update(function, event);
 		if (found || tckpt_event_insert(function, event))
 		{
-			wake_if_available(offer, event);
+			tckpt_dispatch_wake(event);
 			return is_offered(event);
 		}
 		/* an operator has paused or cancelled the step meanwhile */

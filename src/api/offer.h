@@ -8,6 +8,8 @@
 #ifndef TCKPT_OFFER_H
 #define TCKPT_OFFER_H
 
-extern char *tckpt_require_queue(const text *name);
+#include "utils/array.h"
+
+extern char **tckpt_require_queues(ArrayType *array, int *nqueues);
 
 #endif							/* TCKPT_OFFER_H */

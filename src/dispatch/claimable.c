@@ -367,6 +367,13 @@ tckpt_claimable_lock(TckptClaimable *walk, TckptEvent *event)
 	return tckpt_event_try_lock(walk->rel, event);
 }
 
+/* Whether that would fail, as far as can be seen without trying. */
+bool
+tckpt_claimable_is_taken(TckptClaimable *walk, const TckptEvent *event)
+{
+	return tckpt_event_is_taken(walk->rel, event);
+}
+
 void
 tckpt_claimable_end(TckptClaimable *walk)
 {

@@ -17,6 +17,8 @@ extern TckptClaimable *tckpt_claimable_begin(Oid function, TimestampTz now,
 											 char *const *queues, int nqueues);
 extern bool tckpt_claimable_next(TckptClaimable *walk, TckptEvent *event);
 extern bool tckpt_claimable_lock(TckptClaimable *walk, TckptEvent *event);
+extern bool tckpt_claimable_is_taken(TckptClaimable *walk,
+									 const TckptEvent *event);
 extern void tckpt_claimable_end(TckptClaimable *walk);
 
 #endif							/* TCKPT_CLAIMABLE_H */

@@ -68,3 +68,19 @@ tckpt_event_is_in(const TckptEvent *event, char *const *queues, int nqueues)
 {
 	return nqueues == 0 || tckpt_is_queue_among(queues, nqueues, event->queue);
 }
+
+/* When its delay or its lease ends, or has ended. */
+TimestampTz
+tckpt_event_due(const TckptEvent *event)
+{
+	return event->worker == NULL ? event->available_at :
+		Max(event->available_at, event->lease_until);
+}
+
+bool
+tckpt_event_is_claimable(const TckptEvent *event, TimestampTz now)
+{
+	return event->has_event && event->directive == TCKPT_CONTINUE &&
+		!event->parked && event->available_at <= now &&
+		!tckpt_event_is_leased(event, now);
+}

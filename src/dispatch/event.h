@@ -66,5 +66,7 @@ extern void tckpt_event_new_id(TckptEvent *event);
 extern bool tckpt_is_queue_among(char *const *queues, int nqueues, const char *queue);
 extern bool tckpt_event_is_in(const TckptEvent *event, char *const *queues, int nqueues);
 extern bool tckpt_event_is_leased(const TckptEvent *event, TimestampTz now);
+extern TimestampTz tckpt_event_due(const TckptEvent *event);
+extern bool tckpt_event_is_claimable(const TckptEvent *event, TimestampTz now);
 
 #endif							/* TCKPT_EVENT_H */

@@ -20,12 +20,18 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/multixact.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/procarray.h"
 #include "utils/fmgroids.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "dispatch/events.h"
 #include "tasker_checkpoint.h"
@@ -353,6 +359,57 @@ bool
 tckpt_event_try_lock(Relation rel, TckptEvent *event)
 {
 	return lock_row(rel, LockWaitSkip, event) == ROW_LOCKED;
+}
+
+/*
+ * Whether somebody holds a row that a snapshot has, which is registered, or has
+ * changed it since: then nobody else can lock it as it is.
+ */
+bool
+tckpt_event_is_taken(Relation rel, const TckptEvent *event)
+{
+	Buffer		buffer = ReadBuffer(rel, ItemPointerGetBlockNumber(&event->tid));
+	Page		page;
+	ItemId		item;
+	bool		taken = true;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	item = PageGetItemId(page, ItemPointerGetOffsetNumber(&event->tid));
+	if (ItemIdIsNormal(item))
+	{
+		HeapTupleHeader row = (HeapTupleHeader) PageGetItem(page, item);
+		bool		only_locked = HEAP_XMAX_IS_LOCKED_ONLY(row->t_infomask);
+		TransactionId xmax = HeapTupleHeaderGetRawXmax(row);
+
+		if (row->t_infomask & HEAP_XMAX_INVALID)
+			taken = false;
+		else if (row->t_infomask & HEAP_XMAX_IS_MULTI)
+			taken = MultiXactIdIsRunning(xmax, only_locked) ||
+				(!only_locked && TransactionIdDidCommit(HeapTupleGetUpdateXid(row)));
+		else
+			taken = TransactionIdIsInProgress(xmax) ||
+				(!only_locked && TransactionIdDidCommit(xmax));
+	}
+	UnlockReleaseBuffer(buffer);
+	return taken;
+}
+
+/* Whether an event is there, and can be claimed, and nobody is about to do so. */
+bool
+tckpt_event_is_offered(Oid function, const pg_uuid_t *event_id)
+{
+	Relation	rel = tckpt_event_table(function, AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TckptEvent	event;
+	bool		offered;
+
+	offered = read_visible(rel, TCKPT_BY_EVENT, event_id, snapshot, &event) &&
+		tckpt_event_is_claimable(&event, GetCurrentTimestamp()) &&
+		!tckpt_event_is_taken(rel, &event);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
+	return offered;
 }
 
 /* The same of one that a walk has met. */

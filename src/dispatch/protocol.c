@@ -232,12 +232,18 @@ tckpt_dispatch_forget(Oid function, const TckptEvent *event)
 	(void) tckpt_event_update(function, &rest);
 }
 
-/* Wakes listeners for an event at commit, if it can be claimed at once. */
+/* At commit, tells those who wait and listen from when on it can be claimed. */
 void
 tckpt_dispatch_wake(const TckptEvent *event)
 {
-	if (event->has_event && event->directive == TCKPT_CONTINUE)
-		tckpt_wakeup_at_commit(&event->step, event->sequence,
+	TimestampTz due = tckpt_event_due(event);
+
+	if (!event->has_event || event->directive != TCKPT_CONTINUE || event->parked)
+		return;
+	if (due > GetCurrentTimestamp())
+		tckpt_expect_at_commit(due);
+	else
+		tckpt_wakeup_at_commit(&event->step, &event->event_id, event->sequence,
 							   event->queue[0] != '\0' ? event->queue : TCKPT_DEFAULT_QUEUE);
 }
 

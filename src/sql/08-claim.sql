@@ -48,6 +48,15 @@ AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_claim(text, interval, integer, uuid, text[]) IS
 'takes up to max_steps (1 to 1000) dispatched steps, or the given one, for a worker until the lease ends, which is at most tasker_checkpoint.max_lease; of these queues, or of all; those of higher priority first, and of these those that wait longest; returns each with where to resume; to be committed before the work; raises 22004, 22023, 25000, 25006, 55000, P0002';
 
+CREATE PROCEDURE tasker_checkpoint_wait(
+    queues text[] DEFAULT NULL,
+    timeout interval DEFAULT '30 seconds'
+)
+LANGUAGE C
+AS 'MODULE_PATHNAME';
+COMMENT ON PROCEDURE tasker_checkpoint_wait(text[], interval) IS
+'returns when there is something to claim in these queues, or in any, or when the timeout (0 to 1 day) is over; sleeps in the server meanwhile, with no snapshot, lock or transaction id; one session is woken for each event that is offered; to be called outside of transaction blocks and functions, and followed by a claim; raises 22004, 22023, 25001, 25006, 42704, 55000';
+
 CREATE FUNCTION tasker_checkpoint_heartbeat(event_id uuid, lease interval DEFAULT NULL)
 RETURNS boolean
 LANGUAGE C VOLATILE PARALLEL UNSAFE

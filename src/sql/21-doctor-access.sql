@@ -203,7 +203,7 @@ BEGIN ATOMIC
     AND x.grantee <> d.defaclrole AND NOT (x.grantee = 0::oid AND d.defaclobjtype = 'f' AND d.defaclnamespace = 0::oid)
     UNION ALL
     SELECT 'error', pg_catalog.format('Everybody can execute %s functions that are for workers or operators only.', pg_catalog.count(*)),
-           pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC;',
+           pg_catalog.format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC;',
                              pg_catalog.string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.name))
     FROM tasker_checkpoint_own_functions() f CROSS JOIN LATERAL pg_catalog.aclexplode(f.acl) a
     WHERE a.grantee = 0::oid AND f.volatility = 'v'

@@ -46,7 +46,7 @@ BEGIN ATOMIC
         (c.max_lease < 60, 'warning', 'max_lease', '1min',
          'tasker_checkpoint.max_lease is shorter than the lease that claim takes by default, so that a claim without one is refused.'),
         (c.notify = 'off', 'notice', 'notify', 'on',
-         pg_catalog.concat('tasker_checkpoint.notify is off, so workers find steps when they poll next',
+         pg_catalog.concat('tasker_checkpoint.notify is off: only workers that wait are told of steps, and the others find them when they poll next',
                            CASE WHEN c.preloaded THEN ', and the notifier has nothing to do.' ELSE '.' END))
     ) AS f (is_so, status, name, value, found)
     WHERE f.is_so

@@ -1,13 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * pending.c
- *	  What to notify when this transaction commits.
+ *	  Whom to tell what when this transaction commits.
  *
  * Wake-ups are collected with the subtransaction that asked for them, and go
- * with it if it is rolled back.  Before commit they are announced to the
- * notifier, or, where there is none, issued as NOTIFY: no earlier, so that
- * PREPARE TRANSACTION, which refuses a pending NOTIFY, stays possible.  It
- * drops the wake-ups.
+ * with it if it is rolled back.  For those who listen they are announced to the
+ * notifier before commit, or, where there is none, issued as NOTIFY: no earlier, so
+ * that PREPARE TRANSACTION, which refuses a pending NOTIFY, stays possible.  It
+ * drops the wake-ups.  Sessions that wait are told after commit.
+ *
+ * Of what can be claimed only later the earliest time is kept: one that was rolled
+ * back lets the clock be looked at in vain.
  *
  * The list lives in TopTransactionContext, and the end of the transaction
  * forgets it.
@@ -18,6 +21,7 @@
 
 #include "access/xact.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "guc.h"
 #include "tasker_checkpoint.h"
@@ -25,11 +29,15 @@
 #include "wakeup/notify.h"
 #include "wakeup/pending.h"
 #include "wakeup/ring.h"
+#include "wakeup/waiting.h"
 
 /* In the order of the requests, so also of growing subid */
 static TckptWakeup *wakeups = NULL;
 static size_t nwakeups = 0;
 static size_t maxwakeups = 0;
+
+static TimestampTz expected = DT_NOEND;
+static bool wake_all = false;
 
 static void
 forget_wakeups(void)
@@ -37,6 +45,19 @@ forget_wakeups(void)
 	wakeups = NULL;
 	nwakeups = 0;
 	maxwakeups = 0;
+	expected = DT_NOEND;
+	wake_all = false;
+}
+
+static size_t
+count_to_notify(void)
+{
+	size_t		n = 0;
+
+	for (size_t i = 0; i < nwakeups; i++)
+		if (wakeups[i].notify)
+			n++;
+	return n;
 }
 
 /* By the notifier, or else here and now, while a NOTIFY can still fail. */
@@ -44,20 +65,51 @@ static void
 send_wakeups(void)
 {
 	TckptRingSeat seat;
+	size_t		n = count_to_notify();
 	bool		start;
 	bool		reserved;
 
-	if (nwakeups == 0)
+	if (n == 0)
 		return;
-	reserved = tckpt_ring_reserve(nwakeups, &seat, &start);
+	reserved = tckpt_ring_reserve(n, &seat, &start);
 	if (start)
 		tckpt_notifier_start(&seat);
-	if (reserved || !tckpt_notify_has_room(nwakeups))
+	if (reserved || !tckpt_notify_has_room(n))
 		return;
 
 	for (size_t i = 0; i < nwakeups; i++)
-		tckpt_notify_now(tckpt_notify_channel, &wakeups[i].step,
-						 wakeups[i].sequence, wakeups[i].queue);
+		if (wakeups[i].notify)
+			tckpt_notify_now(tckpt_notify_channel, &wakeups[i].step,
+							 wakeups[i].sequence, wakeups[i].queue);
+}
+
+/* Whether the next wake-up is of the same step: its event has replaced this one's. */
+static bool
+is_replaced(size_t i)
+{
+	return i + 1 < nwakeups && tckpt_same_uuid(&wakeups[i].step, &wakeups[i + 1].step);
+}
+
+/* After commit. */
+static void
+wake_waiting(void)
+{
+	const char *in_vain = NULL;
+
+	for (size_t i = 0; i < nwakeups; i++)
+	{
+		const TckptWakeup *wakeup = &wakeups[i];
+
+		/* of many into a queue, only those that somebody waits for cost */
+		if (is_replaced(i) || (in_vain != NULL && strcmp(in_vain, wakeup->queue) == 0))
+			continue;
+		if (!tckpt_waiting_offer(&wakeup->event_id, tckpt_queue_hash(wakeup->queue)))
+			in_vain = wakeup->queue;
+	}
+	if (expected != DT_NOEND)
+		tckpt_waiting_expect(expected);
+	if (wake_all)
+		tckpt_waiting_wake_all();
 }
 
 static void
@@ -69,6 +121,7 @@ xact_callback(XactEvent event, void *arg)
 			send_wakeups();
 			break;
 		case XACT_EVENT_COMMIT:
+			wake_waiting();
 			tckpt_ring_push(wakeups, nwakeups);
 			forget_wakeups();
 			break;
@@ -106,11 +159,14 @@ tckpt_wakeup_init(void)
 	RegisterSubXactCallback(subxact_callback, NULL);
 }
 
-/* Notifies listeners of a step's dispatch, if the transaction commits. */
+/* An event can be claimed, if the transaction commits. */
 void
-tckpt_wakeup_at_commit(const pg_uuid_t *step, int64 sequence, const char *queue)
+tckpt_wakeup_at_commit(const pg_uuid_t *step, const pg_uuid_t *event_id,
+					   int64 sequence, const char *queue)
 {
-	if (!tckpt_notify)
+	TckptWakeup *wakeup;
+
+	if (!tckpt_waiting_attach() && !tckpt_notify)
 		return;
 
 	if (nwakeups == maxwakeups)
@@ -125,9 +181,28 @@ tckpt_wakeup_at_commit(const pg_uuid_t *step, int64 sequence, const char *queue)
 		maxwakeups = size;
 	}
 
-	wakeups[nwakeups].step = *step;
-	wakeups[nwakeups].sequence = sequence;
-	strlcpy(wakeups[nwakeups].queue, queue, sizeof(wakeups[nwakeups].queue));
-	wakeups[nwakeups].subid = GetCurrentSubTransactionId();
+	wakeup = &wakeups[nwakeups];
+	wakeup->step = *step;
+	wakeup->event_id = *event_id;
+	wakeup->sequence = sequence;
+	strlcpy(wakeup->queue, queue, sizeof(wakeup->queue));
+	wakeup->notify = tckpt_notify;
+	wakeup->subid = GetCurrentSubTransactionId();
 	nwakeups++;
+}
+
+/* The same, from that time on. */
+void
+tckpt_expect_at_commit(TimestampTz at)
+{
+	if (tckpt_waiting_attach())
+		expected = Min(expected, at);
+}
+
+/* All who wait are to look, if the transaction commits. */
+void
+tckpt_wake_all_at_commit(void)
+{
+	if (tckpt_waiting_attach())
+		wake_all = true;
 }

@@ -1,17 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * pending.h
- *	  What to notify when this transaction commits.
+ *	  Whom to tell what when this transaction commits.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef TCKPT_PENDING_H
 #define TCKPT_PENDING_H
 
+#include "datatype/timestamp.h"
 #include "utils/uuid.h"
 
 extern void tckpt_wakeup_init(void);
-extern void tckpt_wakeup_at_commit(const pg_uuid_t *step, int64 sequence,
+extern void tckpt_wakeup_at_commit(const pg_uuid_t *step,
+								   const pg_uuid_t *event_id, int64 sequence,
 								   const char *queue);
+extern void tckpt_expect_at_commit(TimestampTz at);
+extern void tckpt_wake_all_at_commit(void);
 
 #endif							/* TCKPT_PENDING_H */

@@ -244,31 +244,36 @@ end_reservation(void)
 }
 
 /*
- * After commit: hands the reserved wake-ups to the notifier, and no others, which
- * a later pre-commit callback may have asked for.  Cannot fail.
+ * After commit: hands the reserved wake-ups to the notifier, of those that are to
+ * be notified, and no others, which a later pre-commit callback may have asked for.
+ * Cannot fail.
  */
 void
 tckpt_ring_push(const TckptWakeup *wakeups, size_t n)
 {
 	Slot	   *slot;
+	size_t		reserved;
 
 	if (reservation.n == 0)
 		return;
 
-	n = Min(n, reservation.n);
+	reserved = reservation.n;
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	slot = end_reservation();
 	if (slot != NULL)
 	{
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = 0; i < n && reserved > 0; i++)
 		{
 			TckptRingEntry *entry = &slot->ring[(slot->first + slot->used) % RING_ENTRIES];
 
+			if (!wakeups[i].notify)
+				continue;
 			entry->step = wakeups[i].step;
 			entry->sequence = wakeups[i].sequence;
 			strlcpy(entry->queue, wakeups[i].queue, NAMEDATALEN);
 			strlcpy(entry->channel, tckpt_notify_channel, NAMEDATALEN);
 			slot->used++;
+			reserved--;
 		}
 		/* to wake it up for each would cost as much as a small statement */
 		if (!slot->resting || slot->used >= TCKPT_RING_BATCH)

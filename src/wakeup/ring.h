@@ -16,12 +16,14 @@
 /* Entries that a notifier takes at a time */
 #define TCKPT_RING_BATCH	1024
 
-/* A notification, and the subtransaction that asked for it */
+/* An event that can be claimed, and the subtransaction that has made it so */
 typedef struct TckptWakeup
 {
 	pg_uuid_t	step;
+	pg_uuid_t	event_id;
 	int64		sequence;
 	char		queue[NAMEDATALEN];
+	bool		notify;			/* those who listen are told as well */
 	SubTransactionId subid;
 } TckptWakeup;
 

@@ -102,6 +102,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_trusts', 'relid oid', 'boolean', 'c', 'stable', 's', true, '{22004}'),
 ('tasker_checkpoint_unguarded', '', 'TABLE(detail text, statement text)', 'c', 'stable', 's', true, '{55000}'),
 ('tasker_checkpoint_version', '', 'text', 'c', 'stable', 's', true, '{}'),
+('tasker_checkpoint_wait', 'IN queues text[] DEFAULT NULL::text[], IN timeout interval DEFAULT ''00:00:30''::interval', NULL, 'c', 'volatile', 'u', false, '{22004,22023,25001,25006,42704,55000}'),
 ('tasker_checkpoint_workers', '', 'TABLE(oid oid, name text, is_super boolean, is_operator boolean)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_yield', 'step_uuid uuid, cursor jsonb, items bigint, results jsonb DEFAULT NULL::jsonb, event_id uuid DEFAULT NULL::uuid',
 	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,25006,54000,55000,P0002,TC001,TC002,TC003}'),

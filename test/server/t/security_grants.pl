@@ -74,7 +74,7 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_roles WHERE rolname LI
 is(functions('postgres', 'batch_reader'), '', 'a reader executes what everybody does');
 is($node->safe_psql('postgres', q{SELECT found FROM tasker_checkpoint_doctor() WHERE "check" = 'grants'}),
 	'Workers have the rights that they need, and no others on the steps table.', 'the doctor has nothing to say');
-is(functions('postgres', 'batch_worker'), 'claim complete dispatch heartbeat release save yield yield_step_event',
+is(functions('postgres', 'batch_worker'), 'claim complete dispatch heartbeat release save wait yield yield_step_event',
 	'a worker executes these besides');
 my %worker = map { $_ => 1 } split(/ /, functions('postgres', 'batch_worker'));
 my %everything = map { $_ => 1 } split(/ /, functions('postgres', 'postgres'));
