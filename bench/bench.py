@@ -5,7 +5,7 @@ import sys
 import time
 
 from harness.results import Row, write_machine
-from rows import claim, cost, history, load, views
+from rows import claim, cost, history, horizon, load, views
 
 ROWS = {
     "cpu": cost.cpu,
@@ -17,8 +17,12 @@ ROWS = {
     "lz4": cost.lz4,
     "growth": history.growth,
     "hot": history.hot,
+    "transaction": history.transaction,
     "memory": history.memory,
     "claim": claim.claim,
+    "queues": claim.queues,
+    "finished": claim.finished,
+    "horizon": horizon.horizon,
     "views": views.views,
     "one_step": load.one_step,
     "workers": load.workers,

@@ -79,6 +79,40 @@ def throughput(
     )  # fmt: skip
 
 
+def pgbench_progress(
+    server: Server,
+    database: str,
+    script: str,
+    clients: int,
+    offered: int,
+    seconds: int,
+    period: int,
+    settings: str = "",
+) -> list[tuple[float, float, float, float]]:
+    """Offer so many transactions a second; what was done, by periods.
+
+    Of each: its end in seconds, transactions a second, and how many
+    milliseconds one took and had to wait for its turn.
+    """
+    process = start_pgbench(
+        server, database, script, "-c", str(clients), "-j", "2",
+        "-T", str(seconds), "-R", str(offered), "-P", str(period),
+        settings=settings,
+    )  # fmt: skip
+    output = process.communicate()[0]
+    if process.returncode:
+        raise RuntimeError(f"pgbench: {output}")
+    return [
+        (float(end), float(rate), float(taken) - float(lag), float(lag))
+        for end, rate, taken, lag in re.findall(
+            r"^progress: ([0-9.]+) s, ([0-9.]+) tps, lat ([0-9.]+) ms"
+            r" .*lag ([0-9.]+) ms",
+            output,
+            re.M,
+        )
+    ]
+
+
 class Listener:
     """A session that is told of wake-ups and does nothing else, in C."""
 

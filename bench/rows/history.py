@@ -1,9 +1,18 @@
 """What a yield costs as a step goes on, and the backend's memory."""
 
+import time
+
 from harness.measure import VACUUM, Cell, Figure, cell, figure, ratio
 from harness.results import QUICK, Row
 from harness.server import NOTIFIER
-from harness.writers import TaskerSql, Unfenced
+from harness.writers import (
+    Plain,
+    Save,
+    TaskerSql,
+    Unfenced,
+    Yield,
+    fill_documents,
+)
 
 DATABASE = "bench_history"
 LATE = 1_000 if QUICK else 10_000
@@ -84,6 +93,54 @@ def growth(row: Row) -> None:
                 f"{metric} of {name} {SQL_YIELDS}",
                 _point(getattr(taken[last], metric)), unit,
             )  # fmt: skip
+
+
+def transaction(row: Row) -> None:
+    """8,000 yields of one step in one transaction, and 8,000 plain UPDATEs.
+
+    The step's row has each version of the transaction then, and who looks for
+    it by its key meets them all.
+    """
+    late = 800 if QUICK else 8_000
+    lasts = {}
+    for kind in (Yield, Unfenced, Save, Plain):
+        NOTIFIER.create(DATABASE)
+        steps = NOTIFIER.add_lone_steps(DATABASE, 2)
+        save = Save(NOTIFIER, DATABASE, steps[1], synchronous_commit="off")
+        plain = Plain(NOTIFIER, DATABASE, steps[1])
+        for _ in range(20):
+            save.write()
+        fill_documents(save, plain)
+        save.close()
+        plain.close()
+        writer = kind(NOTIFIER, DATABASE, steps[0], synchronous_commit="off")
+        writer.session.pin()
+        writer.session.sql("BEGIN")
+        times = []
+        for n in range(1, late + 1):
+            start = time.perf_counter_ns()
+            writer.write()
+            times.append((time.perf_counter_ns() - start) / 1000)
+            if n % 20 == 0:
+                row.sample(kind.name, n, 1, "wall", times[-1])
+        start = time.perf_counter_ns()
+        writer.session.sql("COMMIT")
+        row.sample(
+            kind.name, "COMMIT", 1, "wall", (time.perf_counter_ns() - start) / 1000
+        )  # fmt: skip
+        writer.close()
+        NOTIFIER.drop(DATABASE)
+        early, last = figure(times[50:150]), figure(times[-100:])
+        lasts[kind.name] = last.value
+        row.figure(f"{kind.name} {late}", last, "us")
+        row.figure(
+            f"{kind.name} {late} / 100", _point(last.value / early.value), "x"
+        )
+    for name in (Yield.name, Unfenced.name):
+        row.figure(
+            f"{name} / plain UPDATE, {late}",
+            _point(lasts[name] / lasts[Plain.name]), "x", most=1.5,
+        )  # fmt: skip
 
 
 def memory(row: Row) -> None:
