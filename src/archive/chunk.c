@@ -145,7 +145,7 @@ tckpt_chunk_update(Oid function, TckptChunk *chunk)
 	Relation	rel = tckpt_chunk_table(function, RowExclusiveLock);
 	TupleTableSlot *slot = make_row(rel, chunk);
 
-	(void) tckpt_own_update(rel, &chunk->tid, slot);
+	(void) tckpt_own_update(rel, &chunk->tid, slot, NULL);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, NoLock);
 }

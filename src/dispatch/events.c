@@ -53,6 +53,71 @@ typedef enum LockResult
 	ROW_GONE
 } LockResult;
 
+/* False if the row is no step's. */
+static bool
+read_slot(Relation rel, TupleTableSlot *slot, TckptEvent *event)
+{
+	bool		should_free;
+	HeapTuple	tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);
+	bool		whole = tckpt_event_read(rel, tuple, event);
+
+	if (should_free)
+		heap_freetuple(tuple);
+	return whole;
+}
+
+/* Rows that this transaction has written last, one for each place of a step */
+#define WRITTEN_ROWS	16
+
+static struct
+{
+	TransactionId xid;
+	pg_uuid_t	step;
+	ItemPointerData tid;
+}			written[WRITTEN_ROWS];
+
+static int
+place_of(const pg_uuid_t *step)
+{
+	return step->data[UUID_LEN - 1] % WRITTEN_ROWS;
+}
+
+static void
+remember_written(const TckptEvent *event)
+{
+	int			place = place_of(&event->step);
+
+	written[place].xid = GetTopTransactionId();
+	written[place].step = event->step;
+	written[place].tid = event->tid;
+}
+
+/*
+ * Reads the row of a step where this transaction has put it; false if it is not,
+ * or not any more, there.  An index would lead through each version before.
+ */
+static bool
+read_written(Relation rel, const pg_uuid_t *step, Snapshot snapshot,
+			 TckptEvent *event)
+{
+	int			place = place_of(step);
+	ItemPointer tid = &written[place].tid;
+	TupleTableSlot *slot;
+	bool		found;
+
+	if (!TransactionIdIsValid(written[place].xid) ||
+		written[place].xid != GetTopTransactionIdIfAny() ||
+		!tckpt_same_uuid(&written[place].step, step) ||
+		ItemPointerGetBlockNumber(tid) >= RelationGetNumberOfBlocks(rel))
+		return false;
+
+	slot = table_slot_create(rel, NULL);
+	found = table_tuple_fetch_row_version(rel, tid, snapshot, slot) &&
+		read_slot(rel, slot, event) && tckpt_same_uuid(&event->step, step);
+	ExecDropSingleTupleTableSlot(slot);
+	return found;
+}
+
 /* Reads the row that a snapshot has; false if there is none. */
 static bool
 read_visible(Relation rel, TckptLookup lookup, const pg_uuid_t *id,
@@ -135,13 +200,8 @@ lock_row(Relation rel, LockWaitPolicy policy, TckptEvent *event)
 							  &failure);
 	if (result == TM_Ok)
 	{
-		bool		should_free;
-		HeapTuple	tuple = ExecFetchSlotHeapTuple(slot, false, &should_free);
-
-		whole = tckpt_event_read(rel, tuple, event);
+		whole = read_slot(rel, slot, event);
 		event->locked = true;
-		if (should_free)
-			heap_freetuple(tuple);
 	}
 	ExecDropSingleTupleTableSlot(slot);
 
@@ -186,7 +246,8 @@ tckpt_event_find(Oid function, TckptLookup lookup, const pg_uuid_t *id,
 	{
 		Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 
-		found = read_visible(rel, lookup, id, snapshot, event);
+		found = (lookup == TCKPT_BY_STEP && read_written(rel, id, snapshot, event)) ||
+			read_visible(rel, lookup, id, snapshot, event);
 		UnregisterSnapshot(snapshot);
 
 		result = ROW_LOCKED;
@@ -227,6 +288,8 @@ tckpt_event_insert(Oid function, TckptEvent *event)
 
 	event->tid = slot->tts_tid;
 	event->locked = inserted;
+	if (inserted)
+		remember_written(event);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, NoLock);
 	return inserted;
@@ -241,12 +304,13 @@ tckpt_event_update(Oid function, TckptEvent *event)
 {
 	Relation	rel = tckpt_event_table(function, RowExclusiveLock);
 	TupleTableSlot *slot = tckpt_event_row(rel, event);
-	TM_Result	result = tckpt_own_update(rel, &event->tid, slot);
+	TM_Result	result = tckpt_own_update(rel, &event->tid, slot, &tckpt_event_step_key);
 
 	if (result == TM_Ok)
 	{
 		event->tid = slot->tts_tid;
 		event->locked = true;
+		remember_written(event);
 	}
 	else if (event->locked || (result != TM_Updated && result != TM_Deleted))
 		raise_changed_by_trigger();

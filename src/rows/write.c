@@ -16,7 +16,9 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/xact.h"
+#include "catalog/index.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
@@ -237,12 +239,42 @@ tckpt_own_insert_new(Relation rel, TupleTableSlot *slot,
 }
 
 /*
+ * Gives the key's index its entry without a look whether the key is taken: the
+ * version before has it.  The look would meet each version of the row that this
+ * transaction has made.
+ */
+static void
+insert_kept_key(Writer *writer, Relation rel, TupleTableSlot *slot,
+				const TckptOwnIndex *key)
+{
+	ResultRelInfo *target = writer->target;
+
+	for (int i = 0; i < target->ri_NumIndices; i++)
+	{
+		Relation	index = target->ri_IndexRelationDescs[i];
+		IndexInfo  *info = target->ri_IndexRelationInfo[i];
+		Datum		values[INDEX_MAX_KEYS];
+		bool		nulls[INDEX_MAX_KEYS];
+
+		if (!index->rd_index->indisvalid || !tckpt_own_is_key(rel, index, key))
+			continue;
+		FormIndexDatum(info, slot, writer->estate, values, nulls);
+		(void) index_insert(index, values, nulls, &slot->tts_tid, rel,
+							UNIQUE_CHECK_NO, true, info);
+
+		/* it has what it is to get */
+		info->ii_ReadyForInserts = false;
+	}
+}
+
+/*
  * Replaces the version of a row that "tid" leads to; the new one's place is
  * slot->tts_tid.  Unless the result is TM_Ok nothing is written: somebody else
- * has changed the row, or a trigger has.
+ * has changed the row, or a trigger has.  If there is a "key", the row keeps it.
  */
 TM_Result
-tckpt_own_update(Relation rel, ItemPointer tid, TupleTableSlot *slot)
+tckpt_own_update(Relation rel, ItemPointer tid, TupleTableSlot *slot,
+				 const TckptOwnIndex *key)
 {
 	ItemPointerData old = *tid;
 	TM_FailureData failure;
@@ -265,6 +297,8 @@ tckpt_own_update(Relation rel, ItemPointer tid, TupleTableSlot *slot)
 		if (indexes)
 		{
 			open_indexes(&writer, false);
+			if (key != NULL)
+				insert_kept_key(&writer, rel, slot, key);
 			recheck = tckpt_update_indexes(writer.target, slot, writer.estate, indexes);
 		}
 		ExecARUpdateTriggers(writer.estate, writer.target, NULL, NULL, &old,

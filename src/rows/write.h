@@ -17,7 +17,8 @@ extern void tckpt_own_insert(Relation rel, TupleTableSlot *slot);
 extern bool tckpt_own_insert_new(Relation rel, TupleTableSlot *slot,
 								 const TckptOwnIndex *key);
 extern TM_Result tckpt_own_update(Relation rel, ItemPointer tid,
-								  TupleTableSlot *slot);
+								  TupleTableSlot *slot,
+								  const TckptOwnIndex *key);
 extern TM_Result tckpt_own_delete(Relation rel, ItemPointer tid);
 
 #endif							/* TCKPT_ROWS_WRITE_H */
