@@ -3,7 +3,8 @@
 --     psql -f examples/watch.sql DATABASE
 --
 -- It fits the terminal that it is started in, of 80 columns or more; where there is
--- none, it fits COLUMNS and LINES, if they are set. -v interval=5 looks every 5
+-- none, it fits COLUMNS and LINES, if they are set; there is a bar from 153 columns on.
+-- -v interval=5 looks every 5
 -- seconds, -v rows=50 shows more than a screenful, -v once=1 looks once and ends.
 -- Whoever can read the steps table can watch it. What needs somebody is on top: parked
 -- steps, those that a worker has lost, those that wait for one; then the others, those
@@ -29,12 +30,12 @@ FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace
 WHERE extname = 'tasker_checkpoint' \gset
 
 -- Title, heading, rule and what is left free take seven lines. Without step and worker
--- the columns take 60 or 115; the step has 28 where there is room, and the worker 20.
+-- the columns take 60 or 118; the step has 28 where there is room, and the worker 20.
 SELECT CASE WHEN :asked > 0 THEN :asked WHEN lines > 0 THEN greatest(lines - 7, 1) ELSE 20 END AS rows,
 	columns, narrow,
-	CASE WHEN columns = 0 THEN 28 ELSE least(28, columns - CASE WHEN narrow THEN 68 ELSE 127 END) END AS step_width,
-	CASE WHEN columns = 0 THEN 20 WHEN narrow THEN greatest(8, least(20, columns - 88)) ELSE greatest(12, least(20, columns - 143)) END AS worker_width
-FROM (SELECT size[1] AS lines, size[2] AS columns, size[2] BETWEEN 1 AND 149 AS narrow
+	CASE WHEN columns = 0 THEN 28 ELSE least(28, columns - CASE WHEN narrow THEN 68 ELSE 130 END) END AS step_width,
+	CASE WHEN columns = 0 THEN 20 WHEN narrow THEN greatest(8, least(20, columns - 88)) ELSE greatest(12, least(20, columns - 146)) END AS worker_width
+FROM (SELECT size[1] AS lines, size[2] AS columns, size[2] BETWEEN 1 AND 152 AS narrow
 	FROM (SELECT CASE WHEN :terminal = 1 AND size[2] = 0 THEN '{24,80}'
 			WHEN size[2] BETWEEN 1 AND 79 THEN ARRAY[size[1], 80] ELSE size END AS size
 		FROM (SELECT string_to_array(:'size', ' ')::integer[] AS size) s) s) s \gset
@@ -45,7 +46,7 @@ SELECT CASE WHEN :columns > 0 THEN 'wrapped' ELSE 'aligned' END AS format \gset
 
 \if :narrow
 SELECT concat_ws(' ', left(regexp_replace(step_name, '[[:cntrl:]]', ' ', 'g'), :step_width - 5), right(step_uuid::text, 4)) AS step,
-	rpad(repeat('#', trunc(percent / 10)::integer), 10, '.') AS progress,
+	left(regexp_replace(queue, '[[:cntrl:]]', ' ', 'g'), 10) AS queue,
 	percent AS "%",
 	left(eta::text, 8) AS eta,
 	state,
@@ -57,7 +58,8 @@ ORDER BY array_position(ARRAY['parked', 'expired', 'delayed', 'waiting', 'claime
 LIMIT :rows
 \else
 SELECT concat_ws(' ', left(regexp_replace(step_name, '[[:cntrl:]]', ' ', 'g'), :step_width - 7), right(step_uuid::text, 6)) AS step,
-	'[' || rpad(repeat('#', trunc(percent / 5)::integer), 20, '.') || ']' AS progress,
+	left(regexp_replace(queue, '[[:cntrl:]]', ' ', 'g'), 10) AS queue,
+	'[' || rpad(repeat('#', trunc(percent / 10)::integer), 10, '.') || ']' AS progress,
 	percent AS "%",
 	left(concat_ws(' / ', items_processed, total), 21) AS items,
 	round(rate, 1) AS "items/s",

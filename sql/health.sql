@@ -38,7 +38,7 @@ SELECT age_of('parked', '10 minutes');
 SET tasker_checkpoint.max_deliveries = 1;
 SELECT deliveries FROM tasker_checkpoint_claim('two', '1 minute', 1, step('parked'));
 -- nobody takes over, or takes at all
-SELECT tasker_checkpoint_dispatch(step('expired')) IS NOT NULL AS dispatched;
+SELECT tasker_checkpoint_dispatch(step('expired'), 'of the expired') IS NOT NULL AS dispatched;
 SELECT deliveries FROM tasker_checkpoint_claim('one', '1 minute', 1, step('expired'));
 SELECT age_of('expired', '10 minutes');
 SELECT sequence FROM tasker_checkpoint_yield(step('unclaimed'), '1', 1);
@@ -87,6 +87,8 @@ SELECT * FROM health ORDER BY name COLLATE "C", finding COLLATE "C", unit COLLAT
 SELECT name, finding, detail, replace(statement, quote_ident(current_database()), 'here') AS statement FROM tasker_checkpoint_health JOIN steps ON workflow_step_uuid = step_uuid
 WHERE name <> 'long cursor' AND name <> 'only paused' ORDER BY finding COLLATE "C", detail COLLATE "C";
 \x
+-- by queue
+SELECT finding, queue, count(*) FROM tasker_checkpoint_health GROUP BY 1, 2 ORDER BY finding COLLATE "C", queue COLLATE "C";
 -- the worst first
 SELECT array_agg(severity ORDER BY n) = array_agg(severity ORDER BY array_position('{critical,warning,info}'::text[], severity), n) AS sorted
 FROM (SELECT severity, row_number() OVER () AS n FROM tasker_checkpoint_health) h;

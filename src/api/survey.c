@@ -194,8 +194,7 @@ set_dispatched(SurveyRow *row, const Report *report,
 	set(row, COL_PARKED, BoolGetDatum(dispatched->parked));
 	set(row, COL_AVAILABLE_AT, TimestampTzGetDatum(dispatched->available_at));
 	set(row, COL_DELIVERIES, Int32GetDatum(dispatched->deliveries));
-	if (!report->health)
-		set_text(row, COL_QUEUE, dispatched->queue);
+	set_text(row, COL_QUEUE, dispatched->queue);
 	if (dispatched->worker != NULL)
 	{
 		Interval   *lease = palloc0(sizeof(Interval));

@@ -45,7 +45,6 @@ RETURNS TABLE (
     leased_at timestamptz,
     lease_until timestamptz,
     deliveries integer,
-    -- for progress
     queue text
 )
 LANGUAGE C STABLE PARALLEL SAFE

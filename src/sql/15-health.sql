@@ -107,7 +107,8 @@ RETURNS TABLE (
     threshold numeric,
     unit text,
     detail text,
-    statement text
+    statement text,
+    queue text
 )
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
@@ -168,7 +169,7 @@ BEGIN ATOMIC
     ), judged AS MATERIALIZED (
         SELECT *
         FROM (
-            SELECT s.step_uuid, s.found, s.processed, s.directive, s.has_event, s.worker, s.deliveries, s.gid, s.prepared_at,
+            SELECT s.step_uuid, s.found, s.processed, s.directive, s.has_event, s.worker, s.deliveries, s.queue, s.gid, s.prepared_at,
                    s.lease_until, s.idle_since, s.silent_since, s.held_until, s.longest, s.repeated, s.readable,
                    s.cursor_size, s.results_size, s.entry_size,
                    s.gid IS NOT NULL AS is_prepared,
@@ -202,20 +203,20 @@ BEGIN ATOMIC
     ), large AS MATERIALIZED (
         SELECT * FROM judged s
         WHERE s.is_near_cursor OR s.is_near_results OR s.is_near_index OR s.is_long
-    ), told (finding, place, severity, step_uuid, since, figure, threshold, unit, detail, statement) AS (
+    ), told (finding, place, severity, step_uuid, queue, since, figure, threshold, unit, detail, statement) AS (
         -- All have columns of the same types: so the planner looks into each, and a
         -- count by finding writes no words.
-        SELECT 'unguarded', u.place::integer, 'critical', NULL::uuid, NULL::timestamptz, NULL::double precision, NULL::double precision,
-               NULL::text, u.detail, u.statement
+        SELECT 'unguarded', u.place::integer, 'critical', NULL::uuid, NULL::text, NULL::timestamptz, NULL::double precision,
+               NULL::double precision, NULL::text, u.detail, u.statement
         FROM tasker_checkpoint_unguarded() WITH ORDINALITY u (detail, statement, place)
         UNION ALL
-        SELECT 'old_snapshot', o.place::integer, 'warning', NULL, o.since, NULL, CASE WHEN o.since IS NOT NULL THEN k.old_snapshot END,
+        SELECT 'old_snapshot', o.place::integer, 'warning', NULL, NULL, o.since, NULL, CASE WHEN o.since IS NOT NULL THEN k.old_snapshot END,
                CASE WHEN o.since IS NOT NULL THEN 'seconds' END, o.detail, o.statement
         FROM known k CROSS JOIN tasker_checkpoint_old_snapshots() WITH ORDINALITY o (since, detail, statement, place)
         WHERE o.since <= k.snapshot_since OR (o.since IS NULL AND k.old_snapshot IS NOT NULL)
         UNION ALL
         SELECT 'prepared', 0, CASE WHEN s.prepared_at <= k.expired_since THEN 'critical' ELSE 'warning' END,
-               s.step_uuid, s.prepared_at, NULL, 0::double precision, 'seconds',
+               s.step_uuid, s.queue, s.prepared_at, NULL, 0::double precision, 'seconds',
                pg_catalog.format('The prepared transaction %L has the step: whoever wants to write it, or its dispatch, waits until '
                    'COMMIT PREPARED or ROLLBACK PREPARED ends that transaction. What is right for the work that it did, '
                    'its coordinator knows; the statement gives it up.', s.gid),
@@ -223,7 +224,7 @@ BEGIN ATOMIC
         FROM known k CROSS JOIN stuck s
         WHERE s.is_prepared
         UNION ALL
-        SELECT w.finding, 0, 'info', s.step_uuid, s.idle_since, NULL,
+        SELECT w.finding, 0, 'info', s.step_uuid, s.queue, s.idle_since, NULL,
                CASE WHEN s.directive = 'pause' AND s.found AND NOT s.processed THEN k.paused ELSE 0::double precision END, 'seconds',
                CASE WHEN s.processed
                     THEN pg_catalog.format('The step is processed, and still %s: if it is reset, nobody can claim it, '
@@ -241,7 +242,7 @@ BEGIN ATOMIC
         CROSS JOIN LATERAL (SELECT CASE s.directive WHEN 'pause' THEN 'paused' ELSE 'cancelled' END AS finding) w
         WHERE s.is_told
         UNION ALL
-        SELECT 'parked', 0, 'critical', s.step_uuid, NULL, s.deliveries::double precision, k.max_deliveries::double precision,
+        SELECT 'parked', 0, 'critical', s.step_uuid, s.queue, NULL, s.deliveries::double precision, k.max_deliveries::double precision,
                'deliveries',
                CASE WHEN s.readable IS FALSE
                     THEN 'Its checkpoint has a number or a nesting that readers fail at, so that it is given to nobody. '
@@ -252,7 +253,7 @@ BEGIN ATOMIC
         FROM known k CROSS JOIN stuck s
         WHERE s.is_parked
         UNION ALL
-        SELECT 'stale', 0, NULL, s.step_uuid, s.silent_since, NULL, k.stale, 'seconds',
+        SELECT 'stale', 0, NULL, s.step_uuid, s.queue, s.silent_since, NULL, k.stale, 'seconds',
                CASE WHEN s.has_event
                     THEN pg_catalog.format('Worker "%s" has claimed the step, and gives no sign. The statement takes the step from it '
                         'and offers it to others.', s.worker)
@@ -262,7 +263,7 @@ BEGIN ATOMIC
         FROM known k CROSS JOIN stuck s
         WHERE s.is_stale
         UNION ALL
-        SELECT 'stalled', 0, NULL, s.step_uuid, NULL, s.repeated::double precision, k.stalled::double precision, 'checkpoints',
+        SELECT 'stalled', 0, NULL, s.step_uuid, s.queue, NULL, s.repeated::double precision, k.stalled::double precision, 'checkpoints',
                pg_catalog.format('The last checkpoints have the same cursor and items: the handler runs and gets nowhere. '
                    'The statement stops it%s; mend the handler, then resume the step.',
                    CASE WHEN s.has_event IS NOT TRUE THEN ', if it minds the directive of its receipts' END),
@@ -270,7 +271,7 @@ BEGIN ATOMIC
         FROM known k CROSS JOIN stuck s
         WHERE s.is_stalled
         UNION ALL
-        SELECT CASE WHEN s.is_expired THEN 'expired' ELSE 'unclaimed' END, 0, NULL, s.step_uuid, s.idle_since, NULL,
+        SELECT CASE WHEN s.is_expired THEN 'expired' ELSE 'unclaimed' END, 0, NULL, s.step_uuid, s.queue, s.idle_since, NULL,
                CASE WHEN s.is_expired THEN k.expired ELSE k.unclaimed END, 'seconds',
                CASE WHEN s.is_expired
                     THEN pg_catalog.format('The lease of worker "%s" has run out, and nobody has taken the step. Look whether workers '
@@ -283,7 +284,7 @@ BEGIN ATOMIC
         WHERE s.is_expired OR s.is_unclaimed
         UNION ALL
         -- a worker that lives goes on all the same
-        SELECT 'ahead', 0, CASE WHEN s.lease_until > k.now THEN 'warning' ELSE 'critical' END, s.step_uuid, NULL,
+        SELECT 'ahead', 0, CASE WHEN s.lease_until > k.now THEN 'warning' ELSE 'critical' END, s.step_uuid, s.queue, NULL,
                pg_catalog.ceil(pg_catalog.date_part('epoch', s.held_until) - k.epoch),
                pg_catalog.date_part('epoch', s.longest), 'seconds',
                CASE WHEN s.worker IS NOT NULL
@@ -297,7 +298,7 @@ BEGIN ATOMIC
         WHERE s.is_ahead
         UNION ALL
         -- at least double, and over nobody's threshold
-        SELECT 'near_limit', n.place, CASE WHEN n.size >= n.size_limit THEN 'critical' ELSE 'warning' END, n.step_uuid, NULL,
+        SELECT 'near_limit', n.place, CASE WHEN n.size >= n.size_limit THEN 'critical' ELSE 'warning' END, n.step_uuid, n.queue, NULL,
                (n.size * 100 / n.size_limit)::double precision, n.near_limit::double precision, 'percent',
                pg_catalog.format('%s %s bytes of tasker_checkpoint.%s; what is over it is refused. Let the handler keep what is large '
                    'in a table of its own, or raise the limit, for sessions that begin after that.', n.what, n.size, n.setting),
@@ -308,19 +309,19 @@ BEGIN ATOMIC
             SELECT l.*, pg_catalog.ceil((pg_catalog.max(l.size) OVER (PARTITION BY l.place) * 200)::double precision
                                         / l.near_limit::double precision / 1024::double precision)::bigint AS enough
             FROM (
-                SELECT 1 AS place, s.step_uuid, k.near_limit, 'The cursor takes' AS what, 'cursor_limit' AS setting,
+                SELECT 1 AS place, s.step_uuid, s.queue, k.near_limit, 'The cursor takes' AS what, 'cursor_limit' AS setting,
                        s.cursor_size AS size, k.cursor_limit AS size_limit
                 FROM known k CROSS JOIN large s
                 WHERE s.is_near_cursor
                 UNION ALL
-                SELECT 2, s.step_uuid, k.near_limit, 'The accumulated results take', 'results_limit',
+                SELECT 2, s.step_uuid, s.queue, k.near_limit, 'The accumulated results take', 'results_limit',
                        s.results_size, k.results_limit
                 FROM known k CROSS JOIN large s
                 WHERE s.is_near_results
             ) l
         ) n
         UNION ALL
-        SELECT 'near_limit', 2 + i.place::integer, CASE WHEN s.entry_size >= k.entry_limit THEN 'critical' ELSE 'warning' END, s.step_uuid,
+        SELECT 'near_limit', 2 + i.place::integer, CASE WHEN s.entry_size >= k.entry_limit THEN 'critical' ELSE 'warning' END, s.step_uuid, s.queue,
                NULL, (s.entry_size * 100 / k.entry_limit)::double precision, k.near_limit::double precision, 'percent',
                pg_catalog.format('The cursor takes %s bytes of an entry in index %s, which refuses one of more than %s bytes '
                    'unless it can be compressed.', s.entry_size, i.name, k.entry_limit),
@@ -329,22 +330,22 @@ BEGIN ATOMIC
         CROSS JOIN tasker_checkpoint_cursor_indexes() WITH ORDINALITY i (name, partitioned, place)
         WHERE s.is_near_index
         UNION ALL
-        SELECT 'long_cursor', 0, 'info', s.step_uuid, NULL, s.cursor_size::double precision, k.long_cursor::double precision, 'bytes',
+        SELECT 'long_cursor', 0, 'info', s.step_uuid, s.queue, NULL, s.cursor_size::double precision, k.long_cursor::double precision, 'bytes',
                'Every checkpoint writes the cursor twice and the history keeps copies of it. Let the handler keep what is large in '
                'accumulated_results or a table of its own, or ask with another threshold: tasker_checkpoint_health(long_cursor => ...).',
                NULL
         FROM known k CROSS JOIN large s
         WHERE s.is_long
     )
-    SELECT f.finding, f.severity, f.step_uuid, f.figure::numeric, f.threshold::numeric, f.unit, f.detail, f.statement
+    SELECT f.finding, f.severity, f.step_uuid, f.figure::numeric, f.threshold::numeric, f.unit, f.detail, f.statement, f.queue
     FROM (
-        SELECT t.finding, t.place, t.step_uuid, t.figure, t.threshold, t.unit, t.detail, t.statement,
+        SELECT t.finding, t.place, t.step_uuid, t.queue, t.figure, t.threshold, t.unit, t.detail, t.statement,
                CASE WHEN t.severity IS NOT NULL THEN t.severity
                     -- far over it
                     WHEN t.figure >= t.threshold * 4::double precision THEN 'critical'
                     ELSE 'warning' END AS severity
         FROM (
-            SELECT t.finding, t.place, t.severity, t.step_uuid, t.threshold, t.unit, t.detail, t.statement,
+            SELECT t.finding, t.place, t.severity, t.step_uuid, t.queue, t.threshold, t.unit, t.detail, t.statement,
                    CASE WHEN t.since IS NULL THEN t.figure
                         ELSE greatest(pg_catalog.floor(k.epoch - pg_catalog.date_part('epoch', t.since)), 0) END AS figure
             FROM known k CROSS JOIN told t
@@ -389,3 +390,5 @@ COMMENT ON COLUMN tasker_checkpoint_health.detail IS
 'what is known, and what to do that no statement can';
 COMMENT ON COLUMN tasker_checkpoint_health.statement IS
 'SQL that makes the row go away; for the operator to read before it is run; NULL where nothing but a person can tell which';
+COMMENT ON COLUMN tasker_checkpoint_health.queue IS
+'queue from which the step is claimed; NULL if it is not dispatched';

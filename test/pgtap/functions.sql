@@ -50,7 +50,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_health', 'stale interval DEFAULT ''00:15:00''::interval, stalled integer DEFAULT 5, expired interval DEFAULT ''00:05:00''::interval, '
 	'unclaimed interval DEFAULT ''00:05:00''::interval, paused interval DEFAULT ''1 day''::interval, near_limit integer DEFAULT 80, long_cursor integer DEFAULT 2048, '
 	'old_snapshot interval DEFAULT ''00:15:00''::interval',
-	'TABLE(finding text, severity text, step_uuid uuid, figure numeric, threshold numeric, unit text, detail text, statement text)',
+	'TABLE(finding text, severity text, step_uuid uuid, figure numeric, threshold numeric, unit text, detail text, statement text, queue text)',
 	'sql', 'stable', 'r', true, '{42501,55000}'),
 ('tasker_checkpoint_heartbeat', 'event_id uuid, lease interval DEFAULT NULL::interval', 'boolean', 'c', 'volatile', 'u', false, '{22004,22023,25006}'),
 ('tasker_checkpoint_history', 'step_uuid uuid',

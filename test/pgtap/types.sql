@@ -14,7 +14,7 @@ INSERT INTO contract VALUES
 CREATE TEMPORARY TABLE views (name name, attributes text);
 INSERT INTO views VALUES
 ('tasker_checkpoint_health',
-	'finding text, severity text, step_uuid uuid, figure numeric, threshold numeric, unit text, detail text, statement text'),
+	'finding text, severity text, step_uuid uuid, figure numeric, threshold numeric, unit text, detail text, statement text, queue text'),
 ('tasker_checkpoint_progress',
 	'step_uuid uuid, step_name text, task_uuid uuid, task_name text, items_processed bigint, total bigint, percent numeric, rate numeric, eta interval, checkpointed_at timestamp with time zone, sequence bigint, state text, worker text, lease_until timestamp with time zone, deliveries integer, queue text'),
 ('tasker_checkpoint_queues',

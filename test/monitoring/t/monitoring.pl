@@ -153,7 +153,7 @@ runs('grants.sql', '', 'psql', '-X', '-q', '-v', 'reader=prometheus', '-f', 'exa
 $node->safe_psql('postgres', $role_sql);
 
 # Steps in each state, as many as it says, and what the counters count.
-my %steps = (cancelled => 1, claimed => 2, delayed => 1, expired => 1, parked => 2, paused => 3, waiting => 4);
+my %steps = (cancelled => 1, claimed => 2, delayed => 1, expired => 1, parked => 2, paused => 3, waiting => 4, 'in another queue' => 2);
 my $steps_values = join ', ', map { "('$_', $steps{$_})" } sort keys %steps;
 $node->psql('postgres', qq{
 	CREATE TEMP TABLE s AS
@@ -162,7 +162,7 @@ $node->psql('postgres', qq{
 	INSERT INTO tasker.named_steps SELECT step, name FROM s;
 	INSERT INTO tasker.workflow_steps (workflow_step_uuid, task_uuid, named_step_uuid, created_at, updated_at)
 		SELECT step, md5('task')::uuid, step, now(), now() FROM s;
-	SELECT tasker_checkpoint_dispatch(step) FROM s WHERE state <> 'paused';
+	SELECT tasker_checkpoint_dispatch(step, CASE state WHEN 'in another queue' THEN 'another' END) FROM s WHERE state <> 'paused';
 	SELECT tasker_checkpoint_pause(step) FROM s WHERE state = 'paused';
 	SELECT tasker_checkpoint_cancel(step) FROM s WHERE state = 'cancelled';
 	SELECT tasker_checkpoint_release(event_id, '1 hour')
@@ -238,33 +238,35 @@ is($target->{health}, 'up', 'the target is up');
 isnt(values_of("count($_)") // '', '', "Prometheus has $_") foreach @metrics;
 
 # Values.
-is(values_of('tasker_checkpoint_dispatched_steps', 'state'),
+my $elsewhere = delete $steps{'in another queue'};
+is(values_of('tasker_checkpoint_dispatched_steps{queue="default"}', 'state'),
 	join(', ', map { "$_ $steps{$_}" } sort keys %steps), 'steps by state');
+is(values_of('tasker_checkpoint_dispatched_steps{queue!="default"} > 0', 'queue', 'state'), "another waiting $elsewhere", 'of each queue');
 is(values_of('{__name__=~"tasker_checkpoint_stats_.*_total", __name__!~".*_(sent|batched|refused)_total"} > 0', '__name__')
 	  =~ s/tasker_checkpoint_stats_(\w+)_total/$1/gr,
 	'claims 6, fenced 2, parked 2, saves 4', 'counters');
 is(values_of('tasker_checkpoint_stats_refused_total', 'sqlstate'), '23514 0, 54000 0, 55000 0, TC001 1, TC003 0', 'what was refused');
-is(values_of('tasker_checkpoint_progress_items'), '400', 'items');
-cmp_ok(values_of('tasker_checkpoint_progress_items_per_second'), '>', 0, 'items a second');
-is(values_of('tasker_checkpoint_health_findings{finding="parked"}'), '2', 'findings');
+is(values_of('tasker_checkpoint_progress_items', 'queue'), 'another 0, default 400', 'items');
+cmp_ok(values_of('tasker_checkpoint_progress_items_per_second{queue="default"}'), '>', 0, 'items a second');
+is(values_of('tasker_checkpoint_health_findings{finding="parked"}', 'queue'), 'default 2', 'findings');
 is(values_of('tasker_checkpoint_table_size_bytes > bool 0', 'relation'), 'archive 1, events 1, steps 1', 'tables');
-is(values_of('tasker_checkpoint_highest_deliveries'), '1', 'deliveries');
-cmp_ok(values_of("$_"), '>', 0, $_)
+is(values_of('tasker_checkpoint_highest_deliveries', 'queue'), 'another 0, default 1', 'deliveries');
+cmp_ok(values_of("$_\{queue=\"default\"}"), '>', 0, $_)
   foreach qw(tasker_checkpoint_oldest_waiting_seconds tasker_checkpoint_oldest_expired_seconds);
 is(values_of('time() - tasker_checkpoint_stats_reset_timestamp_seconds < bool 3600'), '1', 'counters begin with the server');
 
 # A label has few values: none is by step, task or worker.
-my %known = map { $_ => 1 } qw(__name__ instance job server datname state finding severity sqlstate relation);
+my %known = map { $_ => 1 } qw(__name__ instance job server datname queue state finding severity sqlstate relation);
 my $series = api('series', 'match[]' => '{__name__=~"tasker_checkpoint.*"}');
 is(join(' ', grep { !$known{$_} } map { keys %$_ } @$series), '', 'labels are those that the README names');
-cmp_ok(scalar(@$series), '<', 80, 'there are few time series');
+cmp_ok(scalar(@$series), '<', 100, 'there are few time series');
 
 # The alerts. Parked steps need no wait.
 my $alert = eventually('an alert fires', sub {
 	my $alerts = api('alerts') or return;
 	return (grep { $_->{labels}{alertname} eq 'TaskerCheckpointParked' && $_->{state} eq 'firing' } @{ $alerts->{alerts} })[0];
 });
-is($alert->{annotations}{summary}, '2 steps of postgres are parked', 'an alert fires');
+is($alert->{annotations}{summary}, '2 steps of queue default of postgres are parked', 'an alert fires');
 
 # Each metric that an expression names is one that Prometheus has. Of an
 # expression without its texts, label matchers, ranges and lists of labels, all
@@ -304,11 +306,11 @@ my @panels = grep { $_->{type} ne 'row' } map { $_, @{ $_->{panels} // [] } } @{
 my @exprs = grep { defined } map({ $_->{expr} } map({ @{ $_->{targets} } } @panels), @{ $dashboard->{annotations}{list} });
 %named = (%named, check_names('dashboard', @exprs));
 my @queried = map { $_->{query}{query} =~ /^label_values\((\w+)/ } grep { $_->{type} eq 'query' } @{ $dashboard->{templating}{list} };
-is(join(' ', grep { !$there{$_} } @queried) . @queried, '2', 'dashboard: variables are of metrics that exist');
+is(join(' ', grep { !$there{$_} } @queried) . @queried, '3', 'dashboard: variables are of metrics that exist');
 is(join(' ', grep { !$named{$_} } @metrics), '', 'each metric is in the dashboard or in an alert');
 foreach my $expr (@exprs)
 {
-	my $run = $expr =~ s/\$(?:instance|datname)/.*/gr =~ s/\$__rate_interval/1m/gr;
+	my $run = $expr =~ s/\$(?:instance|datname|queue)/.*/gr =~ s/\$__rate_interval/1m/gr;
 	ok(defined values_of($run), "dashboard: runs: $expr");
 }
 is(join(' ', map { $_->{title} } grep { ($_->{datasource}{uid} // '') ne '${datasource}' } @panels), '',

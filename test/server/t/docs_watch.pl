@@ -51,9 +51,9 @@ SELECT tasker_checkpoint_pause('00000000-0000-0000-0000-000000000003');
 ok($ok, 'once it ends well');
 is($err, '', 'and says nothing else');
 my @lines = cells($out);
-is(join('|', @{ shift @lines }), 'step|progress|%|items|items/s|eta|state|worker|age', 'columns');
-is(join(' ', map { $_->[6] } @lines), 'expired waiting claimed paused', 'what needs somebody is on top');
-is(join('|', @{ $lines[2] }[ 0 .. 3, 6, 7 ]), 'step 1 000001|[####................]|20.0|10 / 50|claimed|worker 1', 'a step');
+is(join('|', @{ shift @lines }), 'step|queue|progress|%|items|items/s|eta|state|worker|age', 'columns');
+is(join(' ', map { $_->[7] } @lines), 'expired waiting claimed paused', 'what needs somebody is on top');
+is(join('|', @{ $lines[2] }[ 0 .. 4, 7, 8 ]), 'step 1 000001|default|[##........]|20.0|10 / 50|claimed|worker 1', 'a step');
 
 ($ok, $out, $err) = psql('-v', 'once=1', '-v', 'rows=2');
 is(scalar(cells($out)), 3, 'as many rows as asked for');
@@ -69,6 +69,7 @@ SELECT t.task_uuid, n.named_step_uuid, '{"cursor": {"start_cursor": 0, "end_curs
 	'{"cursor": 1, "items_processed": 12345678901234, "timestamp": "2020-01-01T00:00:01Z", "history_truncated": 1, "history": [
 	{"cursor": 0, "items_processed": 0, "timestamp": "2020-01-01T00:00:00Z"}, {"cursor": 1, "items_processed": 12345, "timestamp": "2020-01-01T00:00:01Z"}]}'
 FROM tasker.tasks t, tasker.named_steps n WHERE n.named_step_uuid::text ~ '1$' AND t.task_uuid <> '00000000-0000-0000-0000-00000000000a';
+SELECT tasker_checkpoint_dispatch('00000000-0000-0000-0000-000000000004', repeat('queue', 12));
 SELECT FROM tasker_checkpoint_claim(repeat('worker with a long name ', 8), '1 hour', 1, '00000000-0000-0000-0000-000000000004');
 });
 
@@ -101,7 +102,7 @@ sub fits
 	cmp_ok($lines, '<', $rows, "$what: the top is there");
 	cmp_ok($lines, '>', $rows - 5, "$what: nearly all lines are used");
 	cmp_ok($width, '<=', $columns, "$what: no line wraps");
-	like(join("\n", @screen), qr/ step .* state .* worker .*\n.*\n[^\n]*expired[^\n]*\n[^\n]*claimed/, "$what: what needs somebody is on top");
+	like(join("\n", @screen), qr/ step .* queue .* state .* worker .*\n.*\n[^\n]*expired[^\n]*\n[^\n]*claimed/, "$what: what needs somebody is on top");
 	return;
 }
 
