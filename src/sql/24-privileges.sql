@@ -13,7 +13,9 @@ BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
     FOR own IN
-        SELECT o.kind, o.identity, pg_get_userbyid(o.owner) AS owner, o.acl IS NOT NULL AS is_set,
+        SELECT o.kind, pg_get_userbyid(o.owner) AS owner, o.acl IS NOT NULL AS is_set,
+               CASE o.kind WHEN 'ROUTINE' THEN o.objid::regprocedure::text WHEN 'TYPE' THEN o.objid::regtype::text
+                           ELSE o.objid::regclass::text END AS identity,
                (SELECT string_agg(DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC'
                                            ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', ')
                 FROM aclexplode(coalesce(o.acl, acldefault(o.acl_kind, o.owner))) a
@@ -22,15 +24,15 @@ BEGIN
         JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
         JOIN (
             SELECT 'pg_proc'::regclass AS classid, oid AS objid, 'ROUTINE' AS kind, 'f'::"char" AS acl_kind,
-                   oid::regprocedure::text AS identity, proowner AS owner, proacl AS acl
+                   proowner AS owner, proacl AS acl
             FROM pg_proc
             UNION ALL
             SELECT 'pg_class', oid, CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
-                   CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", oid::regclass::text, relowner, relacl
+                   CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner, relacl
             FROM pg_class
             WHERE relkind IN ('r', 'p', 'v', 'm', 'S')
             UNION ALL
-            SELECT 'pg_type', oid, 'TYPE', 'T', oid::regtype::text, typowner, typacl
+            SELECT 'pg_type', oid, 'TYPE', 'T', typowner, typacl
             FROM pg_type
             -- an array has no privileges of its own, and those of a row type pg_dump
             -- does not know
