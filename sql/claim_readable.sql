@@ -26,7 +26,7 @@ FROM (VALUES (1, 'good', '{}'::jsonb), (2, 'cursor', '{"cursor": 1e131071}'), (3
 INSERT INTO steps (workflow_step_uuid, label, checkpoint) VALUES (step(16), 'no object', '[1e400]'), (step(17), 'no object either', '1e-1001');
 -- 9,000 numbers of 131,072 digits each take 2 kB in the row
 INSERT INTO steps (workflow_step_uuid, label, checkpoint)
-SELECT step(18), 'many', jsonb_build_object('cursor', 1, 'items_processed', 1, 'accumulated_results', jsonb_agg(1e131071)) FROM generate_series(1, 9000);
+SELECT step(18), 'many', jsonb_build_object('cursor', 1, 'items_processed', 1, 'accumulated_results', jsonb_agg('1e131071'::jsonb)) FROM generate_series(1, 9000);
 INSERT INTO steps VALUES (step(19), 'last', NULL);
 ALTER TABLE steps ENABLE TRIGGER zz_tasker_checkpoint_guard;
 SELECT pg_column_size(checkpoint) < 10000 AS small FROM steps WHERE label = 'many';

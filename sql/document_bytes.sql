@@ -15,8 +15,9 @@ SET tasker_checkpoint.require_monotonic_items = off;
 SET tasker_checkpoint.notify = off;
 RESET client_min_messages;
 
-CREATE FUNCTION some_text() RETURNS text LANGUAGE sql AS $$
-	SELECT CASE (random() * 14)::int
+CREATE FUNCTION some_text() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN CASE (random() * 14)::int
 		WHEN 0 THEN ''
 		WHEN 1 THEN 'é'
 		WHEN 2 THEN '日本語 — ' || chr(128512)
@@ -25,10 +26,12 @@ CREATE FUNCTION some_text() RETURNS text LANGUAGE sql AS $$
 		WHEN 5 THEN md5(random()::text) || md5(random()::text)
 		WHEN 6 THEN E'\b\f\r\x01\x1f\x7f / \\u0041 "' || chr(55203) || chr(65535)
 		WHEN 7 THEN repeat(chr(233), (random() * 300)::int)
-		ELSE left('abcdefghijklmnopqrst', (random() * 20)::int) END
+		ELSE left('abcdefghijklmnopqrst', (random() * 20)::int) END;
+END
 $$;
-CREATE FUNCTION some_number() RETURNS numeric LANGUAGE sql AS $$
-	SELECT CASE (random() * 22)::int
+CREATE FUNCTION some_number() RETURNS numeric LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN CASE (random() * 22)::int
 		WHEN 0 THEN 0
 		WHEN 1 THEN -1
 		WHEN 2 THEN 9223372036854775807
@@ -48,13 +51,16 @@ CREATE FUNCTION some_number() RETURNS numeric LANGUAGE sql AS $$
 		WHEN 15 THEN (repeat('8', 308) || '.' || repeat('7', 692))::numeric
 		WHEN 16 THEN ('-' || (1 + random() * 8)::int || '.' || repeat((random() * 9)::int::text, (random() * 999)::int))::numeric
 		WHEN 17 THEN 10::numeric ^ (random() * 300)::int
-		ELSE round((random() * 1000000)::numeric, (random() * 6)::int) END
+		ELSE round((random() * 1000000)::numeric, (random() * 6)::int) END;
+END
 $$;
-CREATE FUNCTION some_scalar() RETURNS jsonb LANGUAGE sql AS $$
-	SELECT CASE (random() * 7)::int
+CREATE FUNCTION some_scalar() RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN CASE (random() * 7)::int
 		WHEN 0 THEN 'null' WHEN 1 THEN 'true' WHEN 2 THEN 'false'
 		WHEN 3 THEN to_jsonb(some_number()) WHEN 4 THEN to_jsonb((random() * 100000)::int)
-		ELSE to_jsonb(some_text()) END
+		ELSE to_jsonb(some_text()) END;
+END
 $$;
 -- as deep as readers take it, with something beside and within
 CREATE FUNCTION some_depth() RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -72,8 +78,10 @@ BEGIN
 END
 $$;
 -- arrays and objects of lengths around the strides in which offsets are kept
-CREATE FUNCTION some_length() RETURNS int LANGUAGE sql AS $$
-	SELECT (ARRAY[0, 0, 1, 1, 2, 3, 4, 5, 31, 32, 33, 63, 64, 65, 66, 130])[1 + (random() * 15)::int]
+CREATE FUNCTION some_length() RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN (ARRAY[0, 0, 1, 1, 2, 3, 4, 5, 31, 32, 33, 63, 64, 65, 66, 130])[1 + (random() * 15)::int];
+END
 $$;
 CREATE FUNCTION some_value(depth int) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE

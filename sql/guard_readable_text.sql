@@ -12,13 +12,13 @@ CREATE FUNCTION text_of(escaped int, plain int) RETURNS jsonb LANGUAGE sql AS $$
 $$;
 SELECT sequence FROM tasker_checkpoint_save(:'s1', '1', 1, text_of(44739000, 1405));
 SELECT sequence FROM tasker_checkpoint_save(:'s1', '1', 1, text_of(44739000, 1406));
-SELECT length((checkpoint - '{history,timestamp}'::text[])::text) - length('{: , : , : }') AS bytes FROM steps WHERE workflow_step_uuid = :'s1';
+SELECT octet_length((checkpoint - '{history,timestamp}'::text[])::text) - length('{: , : , : }') AS bytes FROM steps WHERE workflow_step_uuid = :'s1';
 SELECT sequence FROM tasker_checkpoint_save(:'s1', '1', 1, text_of(44739000, 1407)); -- fail
 \echo :LAST_ERROR_SQLSTATE
 -- whatever enforce says, and wherever: a cursor, a key, all keys together, numbers; an edit of what is there already
 SET tasker_checkpoint.enforce = warning;
 SELECT tasker_checkpoint_save(:'s1', text_of(44740000, 0), 1); -- fail
-SELECT tasker_checkpoint_yield(:'s1', '1', 1, (SELECT jsonb_agg(1e300) FROM generate_series(1, 900000))); -- fail
+SELECT tasker_checkpoint_yield(:'s1', '1', 1, (SELECT jsonb_agg('1e300'::jsonb) FROM generate_series(1, 900000))); -- fail
 UPDATE steps SET checkpoint = jsonb_build_object('cursor', text_of(20000000, 0), 'items_processed', 1, 'b', text_of(20000000, 0), 'a', text_of(20000000, 0)) WHERE workflow_step_uuid = :'s1'; -- fail
 UPDATE steps SET checkpoint = checkpoint || jsonb_build_object('a', text_of(1, 0)) WHERE workflow_step_uuid = :'s1'; -- fail
 UPDATE steps SET checkpoint = jsonb_build_object('cursor', 1, 'items_processed', 1, repeat('"', 134300000), 1) WHERE workflow_step_uuid = :'s1'; -- fail

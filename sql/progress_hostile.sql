@@ -37,7 +37,7 @@ SELECT jsonb_build_object(repeat('x', 1000), repeat('y', 10000), 'items_processe
 INSERT INTO steps (inputs, checkpoint)
 SELECT jsonb_build_object('cursor', jsonb_build_object('start_cursor', many, 'end_cursor', many)),
 	jsonb_build_object('items_processed', 1e131071, 'accumulated_results', jsonb_build_object('total_items', many, 'many', many))
-FROM (SELECT jsonb_agg(1e131071) AS many FROM generate_series(1, 9000)) x;
+FROM (SELECT jsonb_agg('1e131071'::jsonb) AS many FROM generate_series(1, 9000)) x;
 
 SET statement_timeout = '10s';
 SELECT n, items_processed AS items, total, percent, rate, eta, checkpointed_at, sequence, state
