@@ -155,7 +155,9 @@ def answer(w: World, tx: Tx, kind: str, s: Any, event: Event, receipt: Receipt) 
 
 
 def extend(w: World, event: Event) -> Event:
-    """The lease; one that has run out takes its event to the end of those that wait."""
+    """A claim's lease; one that has run out takes its event to the end of those that wait."""
+    if event.worker is None:
+        return event
     return event._replace(
         alive=event.alive or LEASES.get(event.lease or "", False),
         available=event.available if event.alive else w.tick(),
