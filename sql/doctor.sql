@@ -106,6 +106,11 @@ RESET client_min_messages;
 -- indexes, room, compression
 CREATE INDEX "The Index" ON jobs ((checkpoint ->> 'cursor'));
 ALTER TABLE jobs ADD CONSTRAINT on_time UNIQUE (note, updated_at);
+-- what PostgreSQL takes for 70, too
+ALTER TABLE jobs SET (fillfactor = '70.0');
+SELECT "check", status FROM tasker_checkpoint_doctor() WHERE "check" IN ('fillfactor', 'hot_share');
+ALTER TABLE jobs SET (fillfactor = '0x46');
+SELECT "check", status FROM tasker_checkpoint_doctor() WHERE "check" IN ('fillfactor', 'hot_share');
 ALTER TABLE jobs RESET (fillfactor);
 ALTER TABLE jobs ALTER checkpoint SET COMPRESSION pglz;
 SELECT * FROM findings;

@@ -32,7 +32,8 @@ BEGIN ATOMIC
      JOIN pg_class c ON c.oid = r.relid AND c.relkind = 'r'
      JOIN pg_am m ON m.oid = c.relam AND m.amname = 'heap'
      CROSS JOIN LATERAL (
-         SELECT coalesce(pg_catalog.max(p.option_value::int4), 100) AS fillfactor
+         -- one that is written otherwise, as 70.0 or 0x46, somebody has thought about
+         SELECT coalesce(pg_catalog.max(coalesce(pg_catalog.substring(p.option_value, '^[1-9][0-9]*$')::int4, 0)), 100) AS fillfactor
          FROM pg_catalog.pg_options_to_table(c.reloptions) p WHERE p.option_name = 'fillfactor') o
      WHERE r.attached AND o.fillfactor > 90
      ORDER BY c.oid::regclass::text);
@@ -95,7 +96,7 @@ BEGIN ATOMIC
                EXISTS (SELECT FROM tasker_checkpoint_registrations() r
                        JOIN pg_class c ON c.oid = r.relid AND c.relkind = 'r'
                        WHERE r.attached
-                       AND coalesce((SELECT o.option_value::int4 FROM pg_catalog.pg_options_to_table(c.reloptions) o
+                       AND coalesce((SELECT coalesce(pg_catalog.substring(o.option_value, '^[1-9][0-9]*$')::int4, 0) FROM pg_catalog.pg_options_to_table(c.reloptions) o
                                      WHERE o.option_name = 'fillfactor'), 100) > 90) AS is_room
     )
     SELECT 'ok', 'Checkpoints are HOT updates, as far as was counted.', NULL
