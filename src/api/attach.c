@@ -77,6 +77,19 @@ lock_registration(Oid guard)
 				 errhint("Create the extension again.")));
 }
 
+/*
+ * Locks the table as making column and trigger will: by its OID, since while
+ * this waits another table may get the name.  Who does not own it is told later.
+ */
+static void
+lock_table(Oid relid)
+{
+	bool		has_column = get_attnum(relid, "checkpoint") != InvalidAttrNumber;
+
+	if (OidIsValid(tckpt_attachable_owner(relid)) && tckpt_owns_table(relid, GetUserId()))
+		LockRelationOid(relid, has_column ? ShareRowExclusiveLock : AccessExclusiveLock);
+}
+
 /* Makes column and trigger, on a table that is locked then.  Raises if it does not fit. */
 static void
 make_guard(Oid function, Oid guard, Oid relid, Name key)
@@ -293,7 +306,10 @@ tasker_checkpoint_attach(PG_FUNCTION_ARGS)
 				 errmsg("table %s is attached already", tckpt_table_name(found.relid)),
 				 errhint("Call tasker_checkpoint_detach() first.")));
 	if (!is_attached)
+	{
+		lock_table(relid);
 		make_guard(function, guard, relid, PG_GETARG_NAME(1));
+	}
 
 	read_attached(guard, relid, &attached);
 	if (namestrcmp(PG_GETARG_NAME(1), NameStr(attached.key)) != 0)
