@@ -29,9 +29,6 @@ COLORS = {
     "NOTIFY": "#d0723a",
     "memory contexts": "#3a7ab8",
     "private memory": "#0b3d6e",
-    "cycle, a snapshot open": "#3a7ab8",
-    "cycle, beside pg_dump": "#0b3d6e",
-    "plain UPDATE, a snapshot open": "#8c8c8c",
 }
 Samples = dict[str, dict[str, list[float]]]
 
@@ -138,19 +135,6 @@ def _memory(axes: Axes) -> None:
     axes.set_ylabel("MiB")
 
 
-def _horizon(axes: Axes) -> None:
-    for name, curve in _samples("horizon", "per second").items():
-        axes.plot(
-            [float(x) / 60 for x in curve],
-            [values[0] for values in curve.values()],
-            label=name,
-            color=COLORS[name],
-        )
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("minutes that the transaction has been open")
-    axes.set_ylabel("a second, of 800 offered")
-
-
 PLOTS: dict[str, Callable[[Axes], None]] = {
     "cpu": _cost("cpu", "cpu", "us of CPU"),
     "durable": _cost("durable", "wall", "us, the commit flushed"),
@@ -166,7 +150,6 @@ PLOTS: dict[str, Callable[[Axes], None]] = {
         "one_step", ["plain UPDATE", "yield"], "writers of one step"
     ),
     "latency": _latency,
-    "horizon": _horizon,
 }
 
 

@@ -13,8 +13,11 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "utils/array.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "table/statement.h"
@@ -27,6 +30,35 @@ tckpt_processed_column(const TckptSteps *steps)
 	return steps->processed != InvalidAttrNumber ? "processed" : "false";
 }
 
+/*
+ * Whether a statement looks for the newest version of a row first, and for no more.
+ * An index has those of a key in the order of their places, and the newest is
+ * nearly always the last: where an old snapshot keeps the others, a look from the
+ * front meets all of them.  A plan of partitions would not be of one index.
+ */
+static bool
+is_newest_first(const TckptSteps *steps, TckptStatement statement)
+{
+	return (statement == TCKPT_STATEMENT_READ || statement == TCKPT_STATEMENT_PEEK ||
+			statement == TCKPT_STATEMENT_STATE) &&
+		get_rel_relkind(steps->trigger.relid) == RELKIND_RELATION;
+}
+
+/*
+ * Which row it is.  Of an array that is not known yet the planner expects ten rows,
+ * so that the first of them is cheapest found in the index's order.
+ */
+static char *
+condition_text(const TckptSteps *steps, TckptStatement statement)
+{
+	if (is_newest_first(steps, statement))
+		return psprintf("%s OPERATOR(pg_catalog.=) ANY ($1) ORDER BY %s.%s DESC LIMIT 1",
+						steps->key, steps->table, steps->key);
+	return psprintf("%s OPERATOR(pg_catalog.=) $1%s", steps->key,
+					statement == TCKPT_STATEMENT_LOCK ? " FOR NO KEY UPDATE" :
+					statement == TCKPT_STATEMENT_TRY_LOCK ? " FOR NO KEY UPDATE SKIP LOCKED" : "");
+}
+
 /* The text of a statement. */
 static char *
 statement_text(const TckptSteps *steps, TckptStatement statement)
@@ -34,15 +66,14 @@ statement_text(const TckptSteps *steps, TckptStatement statement)
 	StringInfoData set;
 
 	if (statement == TCKPT_STATEMENT_READ)
-		return psprintf("SELECT %s FROM %s WHERE %s OPERATOR(pg_catalog.=) $1",
-						steps->checkpoint, steps->table, steps->key);
+		return psprintf("SELECT %s FROM %s WHERE %s", steps->checkpoint, steps->table,
+						condition_text(steps, statement));
 	if (statement == TCKPT_STATEMENT_PEEK || statement == TCKPT_STATEMENT_STATE ||
 		statement == TCKPT_STATEMENT_LOCK || statement == TCKPT_STATEMENT_TRY_LOCK)
-		return psprintf("SELECT %s, %s FROM %s WHERE %s OPERATOR(pg_catalog.=) $1%s",
+		return psprintf("SELECT %s, %s FROM %s WHERE %s",
 						statement == TCKPT_STATEMENT_STATE ? "NULL::pg_catalog.jsonb" : steps->checkpoint,
-						tckpt_processed_column(steps), steps->table, steps->key,
-						statement == TCKPT_STATEMENT_LOCK ? " FOR NO KEY UPDATE" :
-						statement == TCKPT_STATEMENT_TRY_LOCK ? " FOR NO KEY UPDATE SKIP LOCKED" : "");
+						tckpt_processed_column(steps), steps->table,
+						condition_text(steps, statement));
 
 	initStringInfo(&set);
 	if (statement == TCKPT_STATEMENT_RESET)
@@ -56,8 +87,8 @@ statement_text(const TckptSteps *steps, TckptStatement statement)
 	if (set.len == 0)
 		return statement_text(steps, TCKPT_STATEMENT_LOCK);
 
-	return psprintf("UPDATE %s SET %s WHERE %s OPERATOR(pg_catalog.=) $1",
-					steps->table, set.data, steps->key);
+	return psprintf("UPDATE %s SET %s WHERE %s", steps->table, set.data,
+					condition_text(steps, statement));
 }
 
 /* Begins to read key, checkpoint and, if so, processed; see reader.h. */
@@ -78,14 +109,15 @@ statement_plan(TckptSteps *steps, TckptStatement statement,
 			   const TckptReader *reader)
 {
 	SPIPlanPtr *kept = &steps->plans[statement];
-	Oid			types[] = {UUIDOID, JSONBOID, steps->updated_at};
+	bool		newest = is_newest_first(steps, statement);
+	Oid			types[] = {newest ? UUIDARRAYOID : UUIDOID, JSONBOID, steps->updated_at};
 	int			nargs = OidIsValid(steps->updated_at) ? 3 : 2;
 	SPIPlanPtr	plan;
 
 	if (*kept != NULL && !reader->forced)
 		return *kept;
 	plan = tckpt_read_prepare(reader, statement_text(steps, statement), nargs,
-							  types, 0);
+							  types, newest ? CURSOR_OPT_GENERIC_PLAN : 0);
 	if (!reader->forced)
 	{
 		if (SPI_keepplan(plan) != 0)
@@ -131,6 +163,9 @@ tckpt_steps_execute(TckptSteps *steps, TckptStatement statement,
 	int			rc;
 
 	values[0] = UUIDPGetDatum(step);
+	if (SPI_getargtypeid(plan, 0) == UUIDARRAYOID)
+		values[0] = PointerGetDatum(construct_array(values, 1, UUIDOID, UUID_LEN, false,
+													TYPALIGN_CHAR));
 	values[1] = checkpoint == NULL ? (Datum) 0 : JsonbPGetDatum(checkpoint);
 
 	/* the clock in UTC is what a column without time zone gets */
