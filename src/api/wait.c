@@ -25,7 +25,6 @@
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "tcop/pquery.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
