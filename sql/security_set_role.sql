@@ -1,5 +1,6 @@
 -- A superuser who has taken another role by SET ROLE, or reads: code of the table's
 -- owner does not take the superuser's role, and its settings do not stay
+-- Not in parallel workers: what is planted catches errors when it is read
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 \set s1 00000000-0000-0000-0000-000000000001
