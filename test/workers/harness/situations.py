@@ -3,8 +3,11 @@
 import inspect
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
+
+import psycopg
 
 from .instance import Instance
 from .programs import Language, Program
@@ -402,6 +405,45 @@ def a_transaction_pooler_is_no_obstacle(scene: Scene) -> None:
     for step in made:
         saves = step.metadata["mode"] == "save"
         scene.expect_complete(step, 9 if saves else 8)
+
+
+def _connects(conninfo: str) -> bool:
+    try:
+        psycopg.connect(conninfo).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def who_waits_behind_a_pooler_is_woken(scene: Scene) -> None:
+    """Wait, and claim then, through PgBouncer in transaction mode."""
+    asleep = (
+        "SELECT count(*) = 1 FROM pg_stat_activity"
+        " WHERE datname = current_database()"
+        " AND query LIKE 'CALL%' AND wait_event_type = 'Extension'"
+    )
+    conninfo = scene.pooled()
+    wait_until(partial(_connects, conninfo), "the pooler is there")
+    with (
+        psycopg.connect(
+            conninfo, autocommit=True, prepare_threshold=None
+        ) as worker,
+        ThreadPoolExecutor(1) as other,
+    ):
+        woken = other.submit(
+            worker.execute,
+            "CALL tasker_checkpoint_wait(timeout => '1 minute')",
+        )
+        wait_until(lambda: scene.steps.value(asleep), "asleep")
+        began = time.monotonic()
+        scene.steps.add(0, 42)
+        woken.result()
+        # without a wake-up it looks every five seconds
+        expect(time.monotonic() - began < 4, True, "woken soon")
+        claimed = worker.execute(
+            "SELECT count(*) FROM tasker_checkpoint_claim('pooled')"
+        ).fetchone()
+        expect(claimed, (1,), "claimed")
 
 
 def all_situations() -> list[Callable[[Scene], None]]:
