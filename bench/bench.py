@@ -5,7 +5,7 @@ import sys
 import time
 
 from harness.results import Row, write_machine
-from rows import claim, cost, history, horizon, load, views
+from rows import claim, cost, history, horizon, load, views, wait
 
 ROWS = {
     "cpu": cost.cpu,
@@ -27,6 +27,7 @@ ROWS = {
     "one_step": load.one_step,
     "workers": load.workers,
     "latency": load.latency,
+    "herd": wait.herd,
 }
 
 

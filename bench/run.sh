@@ -34,7 +34,7 @@ start()
 	tc_data=$tc_home/$1
 	shift
 	tc_start 'fsync = on' 'autovacuum = off' 'shared_buffers = 512MB' \
-		'checkpoint_timeout = 1h' 'max_wal_size = 8GB' 'max_connections = 120' "$@"
+		'checkpoint_timeout = 1h' 'max_wal_size = 8GB' 'max_connections = 250' "$@"
 }
 start data 'port = 5432' "shared_preload_libraries = 'tasker_checkpoint'"
 start data_notify 'port = 5433'
