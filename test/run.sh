@@ -233,7 +233,7 @@ pgtap()
 	prove_suite pgtap pg_prove --psql-bin "$tc_bin/psql" -d pgtap $(files pgtap "$@")
 }
 
-# These start servers of their own.
+# These start servers of their own, two at a time: most of the time one waits.
 cluster_suite()
 {
 	# shellcheck disable=SC2046
@@ -242,7 +242,7 @@ cluster_suite()
 		TESTDIR="$tc_tree" \
 		TESTDATADIR="$tc_tree/tmp_check" TESTLOGDIR="$tc_tree/tmp_check/log" \
 		PG_REGRESS="$tc_pgxs/src/test/regress/pg_regress" \
-		prove -I "$tc_pgxs/src/test/perl" $(files "$@")
+		prove -j 2 -I "$tc_pgxs/src/test/perl" $(files "$@")
 }
 
 server()
