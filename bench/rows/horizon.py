@@ -18,6 +18,7 @@ STEPS = 500
 CLIENTS = 8
 OFFERED = 800
 MINUTES = 1 if QUICK else 10
+MINUTE = 10 if QUICK else 60  # seconds
 PERIOD = 5
 CYCLE = """SELECT count(*) AS n, min(event_id::text) AS event,
     min(step_uuid::text) AS step, min(items_processed) + 1 AS items
@@ -115,7 +116,7 @@ def horizon(row: Row) -> None:
         with open_one():
             periods = pgbench_progress(
                 NOTIFIER, DATABASE, script, CLIENTS, OFFERED,
-                60 * MINUTES, PERIOD, "-c synchronous_commit=off",
+                MINUTE * MINUTES, PERIOD, "-c synchronous_commit=off",
             )  # fmt: skip
         NOTIFIER.drop(DATABASE)
         for second, rate, latency, lag in periods:
@@ -123,12 +124,12 @@ def horizon(row: Row) -> None:
             row.sample(name, second, 1, "latency", latency)
             row.sample(name, second, 1, "lag", lag)
         for minute in range(1, MINUTES + 1):
-            rates = [p[1] for p in periods if minute * 60 - 60 < p[0] <= minute * 60]
+            rates = [p[1] for p in periods if MINUTE * (minute - 1) < p[0] <= MINUTE * minute]
             row.figure(
                 f"{name}, minute {minute}", figure(rates), "per second",
                 least=740 if name.startswith("cycle") and minute == MINUTES else None,
             )  # fmt: skip
-        last = [p for p in periods if p[0] > 60 * (MINUTES - 1)]
+        last = [p for p in periods if p[0] > MINUTE * (MINUTES - 1)]
         for what, column in (("takes", 2), ("waits", 3)):
             row.figure(
                 f"{name}, {what} in the last minute",
