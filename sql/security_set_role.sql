@@ -92,6 +92,28 @@ SHOW search_path;
 RESET SESSION AUTHORIZATION;
 SELECT place, as_superuser, took FROM tried GROUP BY 1, 2, 3 ORDER BY place COLLATE "C";
 
+-- nor is anything put off until the session is the superuser's again
+SET ROLE regress_tckpt_owner;
+CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON regress_tckpt.steps DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION regress_tckpt.fired();
+RESET ROLE;
+SET search_path = public;
+TRUNCATE tried;
+SET ROLE regress_tckpt_operator;
+SELECT sequence FROM tasker_checkpoint_save(:'s2', '3', 3); -- fail
+SET ROLE regress_tckpt_owner;
+DROP TRIGGER later ON regress_tckpt.steps;
+CREATE OR REPLACE FUNCTION regress_tckpt.fired() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE 'DECLARE later CURSOR WITH HOLD FOR SELECT regress_tckpt.try(''cursor'')';
+	RETURN NEW;
+END
+$$;
+SET ROLE regress_tckpt_operator;
+SELECT sequence FROM tasker_checkpoint_save(:'s2', '3', 3); -- fail
+RESET ROLE;
+SELECT place, as_superuser, took FROM tried GROUP BY 1, 2, 3 ORDER BY place COLLATE "C";
+
 SET client_min_messages = error;
 DROP TABLE regress_tckpt.steps;
 DROP EXTENSION tasker_checkpoint;

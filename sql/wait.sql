@@ -109,6 +109,27 @@ SET statement_timeout = '100 ms';
 CALL tasker_checkpoint_wait(timeout => '1 day'); -- fail
 RESET statement_timeout;
 
+-- what is left of the caller's transaction ends before it waits, with what that leaves
+-- to the end of the session
+DO $$BEGIN CREATE TEMPORARY TABLE made (n integer); CALL tasker_checkpoint_wait('{other}', '0.05 s'); END$$;
+DO $$BEGIN LISTEN regress_tckpt; CALL tasker_checkpoint_wait('{other}', '0.05 s'); END$$;
+CALL tasker_checkpoint_wait('{other}', '0.05 s');
+UNLISTEN *;
+DROP TABLE made;
+
+-- who could not claim does not wait
+SELECT array_agg('q' || n) AS many FROM generate_series(1, 1001) n \gset
+CALL tasker_checkpoint_wait(:'many', '0'); -- fail
+CREATE ROLE regress_tckpt_nobody;
+GRANT EXECUTE ON PROCEDURE tasker_checkpoint_wait TO regress_tckpt_nobody;
+INSERT INTO steps VALUES ('00000000-0000-0000-0000-000000000003');
+SELECT tasker_checkpoint_dispatch('00000000-0000-0000-0000-000000000003', 'third') IS NOT NULL AS dispatched;
+SET ROLE regress_tckpt_nobody;
+CALL tasker_checkpoint_wait('{third}', '1 day'); -- fail
+RESET ROLE;
+DROP OWNED BY regress_tckpt_nobody;
+DROP ROLE regress_tckpt_nobody;
+
 -- it holds no lock that would be in the way of anybody afterwards, and is nobody's unless granted
 REVOKE EXECUTE ON PROCEDURE tasker_checkpoint_wait FROM regress_tckpt_worker;
 SET ROLE regress_tckpt_worker;

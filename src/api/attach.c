@@ -20,6 +20,7 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
@@ -41,6 +42,7 @@
 #include "table/candidates.h"
 #include "table/steps.h"
 #include "tasker_checkpoint.h"
+#include "wakeup/pending.h"
 
 /* tasker_checkpoint_hot_indexes(), from 1 on */
 enum
@@ -85,9 +87,13 @@ static void
 lock_table(Oid relid)
 {
 	bool		has_column = get_attnum(relid, "checkpoint") != InvalidAttrNumber;
+	LOCKMODE	lockmode = has_column ? ShareRowExclusiveLock : AccessExclusiveLock;
 
 	if (OidIsValid(tckpt_attachable_owner(relid)) && tckpt_owns_table(relid, GetUserId()))
-		LockRelationOid(relid, has_column ? ShareRowExclusiveLock : AccessExclusiveLock);
+	{
+		LockRelationOid(relid, lockmode);
+		(void) find_all_inheritors(relid, lockmode, NULL);
+	}
 }
 
 /* Makes column and trigger, on a table that is locked then.  Raises if it does not fit. */
@@ -364,6 +370,7 @@ tasker_checkpoint_detach(PG_FUNCTION_ARGS)
 	tckpt_steps_drop_guard(steps);
 
 	events = tckpt_event_delete_all(function);
+	tckpt_wake_all_at_commit();
 	if (events > 0)
 		ereport(NOTICE,
 				(errmsg_plural("event of %lld dispatched step was removed",

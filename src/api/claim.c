@@ -33,12 +33,8 @@
 
 #define MAX_STEPS			1000
 
-/*
- * Events of gone and processed steps that one claim removes, and events that it
- * looks at and can't deliver
- */
+/* Events of gone and processed steps that one claim removes */
 #define MAX_REMOVED			100
-#define MAX_PASSED			500
 
 /* tasker_checkpoint_delivery */
 enum
@@ -214,7 +210,7 @@ claim_first(Claim *claim)
 	context = AllocSetContextCreate(caller, "tasker_checkpoint claim",
 									ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
-	while (claim->delivered < claim->wanted && claim->passed < MAX_PASSED &&
+	while (claim->delivered < claim->wanted && claim->passed < TCKPT_MAX_PASSED &&
 		   tckpt_claimable_next(walk, &event))
 	{
 		int			delivered = claim->delivered;

@@ -24,6 +24,9 @@
 #include "table/steps.h"
 #include "tasker_checkpoint.h"
 
+/* Queues that a call names */
+#define MAX_QUEUES		1000
+
 /* tasker_checkpoint_dispatched() */
 enum
 {
@@ -104,6 +107,11 @@ tckpt_require_queues(ArrayType *array, int *nqueues)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("queues must not be empty"),
 				 errhint("Leave it NULL for all queues.")));
+	if (n > MAX_QUEUES)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("queues must have at most %d elements", MAX_QUEUES),
+				 errdetail("There are %d.", n)));
 	queues = palloc(n * sizeof(char *));
 	*nqueues = 0;
 	for (int i = 0; i < n; i++)

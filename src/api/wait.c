@@ -40,7 +40,7 @@
 #include "wakeup/sleep.h"
 #include "wakeup/waiting.h"
 
-/* Candidates that a look examines */
+/* Candidates that a look examines, beside those that others have locked */
 #define MAX_CANDIDATES		100
 
 /*
@@ -65,6 +65,9 @@ typedef struct Wait
 } Wait;
 
 static object_access_hook_type previous_object_access = NULL;
+
+/* Whether a session that ends while it waits leaves those who do */
+static bool leaves_at_exit = false;
 
 /* Those who wait hold no lock: they are told that there is nothing to wait for. */
 static void
@@ -133,6 +136,25 @@ elapsed(const Wait *wait)
 }
 
 /*
+ * Whether a claim would deliver a step, or remove it.  Raises 42501 if the caller
+ * has no right to read steps.
+ */
+static bool
+is_for_caller(TckptSteps *steps, bool row_security, const TckptEvent *event)
+{
+	bool		processed;
+
+	return tckpt_steps_state(steps, &event->step, &processed) || !row_security;
+}
+
+static bool
+is_awaited(const Wait *wait, const TckptEvent *event)
+{
+	return wait->queues == NULL ||
+		tckpt_is_queue_among(wait->queues, wait->nqueues, event->queue);
+}
+
+/*
  * Finds the first event that a claim would deliver, or remove, or park; false if
  * there is none.
  */
@@ -142,23 +164,25 @@ find_work(const Wait *wait, TckptSteps *steps, bool row_security, TckptEvent *ev
 	TimestampTz now = GetCurrentTimestamp();
 	TckptClaimable *walk = tckpt_claimable_begin(wait->function, now, wait->queues,
 												 wait->nqueues);
-	TckptStep	row;
+	int			candidates = 0;
 	bool		found = false;
 
-	for (int i = 0; !found && i < MAX_CANDIDATES && tckpt_claimable_next(walk, event); i++)
+	for (int i = 0; !found && i < TCKPT_MAX_PASSED && candidates < MAX_CANDIDATES &&
+		 tckpt_claimable_next(walk, event); i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		found = tckpt_event_is_claimable(event, now) &&
-			!tckpt_claimable_is_taken(walk, event) &&
-			(!row_security || tckpt_steps_peek(steps, &event->step, &row));
+		if (!tckpt_event_is_claimable(event, now) || tckpt_claimable_is_taken(walk, event))
+			continue;
+		candidates++;
+		found = is_for_caller(steps, row_security, event);
 	}
 	tckpt_claimable_end(walk);
 	return found;
 }
 
 /*
- * Looks for something to claim.  If it was woken for an offer, which the claim that
- * follows might leave, somebody else is woken for that.
+ * Looks for something to claim.  If it was woken for an offer that is not for it, or
+ * that the claim which follows might leave, somebody else is woken for that.
  */
 static bool
 look(const Wait *wait, const TckptOffer *offer)
@@ -166,17 +190,23 @@ look(const Wait *wait, const TckptOffer *offer)
 	TckptSteps *steps = tckpt_attached_open(wait->function, AccessShareLock);
 	bool		row_security = tckpt_steps_has_row_security(steps);
 	TckptEvent	event;
+	TckptEvent	offered;
 	bool		found = find_work(wait, steps, row_security, &event);
+	bool		is_there;
+	bool		is_ours;
 
 	if (offer == NULL)
 		return found;
-	if ((found && (tckpt_same_uuid(&event.event_id, &offer->event_id) ||
-				   (wait->nqueues == 1 && !row_security))) ||
-		!tckpt_event_is_offered(wait->function, &offer->event_id))
+	is_there = tckpt_event_is_offered(wait->function, &offer->event_id, &offered);
+	is_ours = is_there && is_awaited(wait, &offered) &&
+		is_for_caller(steps, row_security, &offered);
+	if (!is_there ||
+		(is_ours && (!found || tckpt_same_uuid(&event.event_id, &offered.event_id) ||
+					 (wait->nqueues == 1 && !row_security))))
 		tckpt_waiting_served();
 	else
 		tckpt_waiting_hand_on();
-	return found;
+	return found || is_ours;
 }
 
 /*
@@ -228,11 +258,16 @@ set_look_at(Wait *wait)
 	wait->pause = Min(wait->pause * 2, LAST_PAUSE);
 }
 
+/*
+ * What the caller's transaction has left to do is done before it is among those
+ * who wait, or who keep the clock: that may take long.
+ */
 static void
 wait_for_work(Wait *wait)
 {
-	if (wait->is_woken)
-		tckpt_waiting_enter(wait->queues, wait->nqueues);
+	if (look_in_transaction(wait, true, NULL) || elapsed(wait) >= wait->timeout)
+		return;
+	wait->is_woken = wait->is_woken && tckpt_waiting_enter(wait->queues, wait->nqueues);
 	for (;;)
 	{
 		TckptOffer	offer;
@@ -280,14 +315,26 @@ tasker_checkpoint_wait(PG_FUNCTION_ARGS)
 	INSTR_TIME_SET_CURRENT(wait.began);
 	wait.is_woken = tckpt_waiting_attach();
 
+	/*
+	 * not each time: what is committed may have others registered on top of
+	 * it
+	 */
+	if (wait.is_woken && !leaves_at_exit)
+	{
+		before_shmem_exit(leave, (Datum) 0);
+		leaves_at_exit = true;
+	}
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	PG_ENSURE_ERROR_CLEANUP(leave, (Datum) 0);
+	PG_TRY();
 	{
 		wait_for_work(&wait);
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(leave, (Datum) 0);
-	tckpt_waiting_leave();
+	PG_FINALLY();
+	{
+		tckpt_waiting_leave();
+	}
+	PG_END_TRY();
 	SPI_finish();
 	PG_RETURN_VOID();
 }

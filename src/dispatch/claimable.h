@@ -11,6 +11,9 @@
 
 #include "dispatch/events.h"
 
+/* Events that a call looks at and can't deliver */
+#define TCKPT_MAX_PASSED	500
+
 typedef struct TckptClaimable TckptClaimable;
 
 extern TckptClaimable *tckpt_claimable_begin(Oid function, TimestampTz now,

@@ -461,16 +461,15 @@ tckpt_event_is_taken(Relation rel, const TckptEvent *event)
 
 /* Whether an event is there, and can be claimed, and nobody is about to do so. */
 bool
-tckpt_event_is_offered(Oid function, const pg_uuid_t *event_id)
+tckpt_event_is_offered(Oid function, const pg_uuid_t *event_id, TckptEvent *event)
 {
 	Relation	rel = tckpt_event_table(function, AccessShareLock);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	TckptEvent	event;
 	bool		offered;
 
-	offered = read_visible(rel, TCKPT_BY_EVENT, event_id, snapshot, &event) &&
-		tckpt_event_is_claimable(&event, GetCurrentTimestamp()) &&
-		!tckpt_event_is_taken(rel, &event);
+	offered = read_visible(rel, TCKPT_BY_EVENT, event_id, snapshot, event) &&
+		tckpt_event_is_claimable(event, GetCurrentTimestamp()) &&
+		!tckpt_event_is_taken(rel, event);
 	UnregisterSnapshot(snapshot);
 	table_close(rel, NoLock);
 	return offered;

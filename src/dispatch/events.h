@@ -31,7 +31,8 @@ extern int64 tckpt_event_delete_all(Oid function);
 
 extern bool tckpt_event_try_lock(Relation rel, TckptEvent *event);
 extern bool tckpt_event_is_taken(Relation rel, const TckptEvent *event);
-extern bool tckpt_event_is_offered(Oid function, const pg_uuid_t *event_id);
+extern bool tckpt_event_is_offered(Oid function, const pg_uuid_t *event_id,
+								   TckptEvent *event);
 
 extern TckptEventScan *tckpt_event_scan_steps(Oid function,
 											  const pg_uuid_t *step,

@@ -225,14 +225,18 @@ tckpt_read_as(Oid relid, const AttrNumber *columns, int ncolumns,
 
 /*
  * Begins to write to a table, as the caller.  Its triggers may do what they may
- * in plain SQL, but for what is said above.
+ * in plain SQL, but for what is said above; those of a role that acts for a
+ * superuser, no more than when it is read, since what they put off would run as
+ * what the session is by then.
  */
 void
 tckpt_write_as_caller(TckptReader *reader)
 {
+	bool		restricted = acts_for_superuser(GetUserId());
+
 	memset(reader, 0, sizeof(*reader));
-	begin(reader, GetUserId(), SECURITY_LOCAL_USERID_CHANGE,
-		  acts_for_superuser(GetUserId()));
+	begin(reader, GetUserId(), restricted ? RESTRICTED : SECURITY_LOCAL_USERID_CHANGE,
+		  restricted);
 }
 
 /* Ends either: role and settings are what they were. */

@@ -244,15 +244,21 @@ tckpt_waiting_wake_all(void)
 
 /*
  * This session waits, for these queues or for all: from now on it is woken.  It has
- * to look once after this, since what was committed before wakes nobody.
+ * to look once after this, since what was committed before wakes nobody.  False if
+ * there is no room, which there always is.
  */
-void
+bool
 tckpt_waiting_enter(char *const *queues, int nqueues)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	Waiter	   *waiter;
 
 	LWLockAcquire(&shared->segment.lock, LW_EXCLUSIVE);
+	if (own_waiter() != NULL || shared->n >= MaxBackends)
+	{
+		LWLockRelease(&shared->segment.lock);
+		return false;
+	}
 	waiter = &shared->waiters[shared->n++];
 	memset(waiter, 0, sizeof(*waiter));
 	waiter->process = own_process();
@@ -269,6 +275,7 @@ tckpt_waiting_enter(char *const *queues, int nqueues)
 			waiter->queues[i] = tckpt_queue_hash(queues[i]);
 	}
 	LWLockRelease(&shared->segment.lock);
+	return true;
 }
 
 /*

@@ -38,7 +38,7 @@ extern void tckpt_waiting_expect(TimestampTz at);
 extern void tckpt_waiting_wake_all(void);
 
 /* For those who wait */
-extern void tckpt_waiting_enter(char *const *queues, int nqueues);
+extern bool tckpt_waiting_enter(char *const *queues, int nqueues);
 extern bool tckpt_waiting_take(TckptOffer *offer);
 extern void tckpt_waiting_served(void);
 extern void tckpt_waiting_hand_on(void);

@@ -19,6 +19,7 @@ $node->append_conf('postgresql.conf', q{
 shared_preload_libraries = 'tasker_checkpoint'
 restart_after_crash = on
 max_connections = 250
+max_prepared_transactions = 1
 tasker_checkpoint.notify = off
 log_statement = none
 });
@@ -220,6 +221,29 @@ are_asleep(3);
 $node->safe_psql('postgres', dispatch_sql(2));
 ok($node->poll_query_until('postgres', 'SELECT count(DISTINCT id) = 2 FROM claims'), 'and others are woken again');
 stop_all(@workers);
+
+# What others have locked is not in the way of what can be claimed, however much it is.
+$node->safe_psql('postgres', q{
+	SELECT count(tasker_checkpoint_dispatch(id, 'large')) FROM steps WHERE n BETWEEN 201 AND 400;
+	BEGIN;
+	SELECT count(*) FROM tasker_checkpoint_claim('w', max_steps => 190, queues => '{large}');
+	PREPARE TRANSACTION 'open';
+});
+$began = time;
+$node->safe_psql('postgres', q{CALL tasker_checkpoint_wait('{large}', '1 hour')});
+cmp_ok(time - $began, '<', 4, 'behind many that are locked: at once');
+$node->safe_psql('postgres', q{ROLLBACK PREPARED 'open'});
+
+# What a session leaves to its end does not keep it from leaving those who wait.
+$node->safe_psql('postgres', q{
+	DO $$BEGIN CREATE TEMPORARY TABLE made (n integer); CALL tasker_checkpoint_wait('{other}', '50 ms'); END$$;
+	DO $$BEGIN LISTEN something; CALL tasker_checkpoint_wait('{other}', '50 ms'); END$$;
+	CALL tasker_checkpoint_wait('{other}', '50 ms');
+	SELECT tasker_checkpoint_dispatch(id, 'other', delay => '500 ms') FROM steps WHERE n = 1;
+});
+$began = time;
+$node->safe_psql('postgres', q{CALL tasker_checkpoint_wait('{other}', '1 hour')});
+cmp_ok(time - $began, '<', 4, 'a delay that ends wakes on time all the same');
 
 $node->stop;
 done_testing();
