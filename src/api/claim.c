@@ -139,7 +139,7 @@ deliver(Claim *claim, TckptEvent *event, const TckptStep *row)
 	if (event->deliveries < PG_INT32_MAX)
 		event->deliveries++;
 	(void) tckpt_event_update(claim->function, event);
-	tckpt_dispatch_wake(event);
+	tckpt_dispatch_wake(event, false);
 
 	values[DELIVERY_EVENT] = UUIDPGetDatum(&event->event_id);
 	values[DELIVERY_STEP] = UUIDPGetDatum(&event->step);
@@ -352,7 +352,7 @@ release_claim(Oid function, const pg_uuid_t *event_id, int64 delay,
 	}
 	tckpt_dispatch_offer(&event, GetCurrentTimestamp() + delay);
 	(void) tckpt_event_update(function, &event);
-	tckpt_dispatch_wake(&event);
+	tckpt_dispatch_wake(&event, false);
 	return true;
 }
 

@@ -244,7 +244,7 @@ lift(Oid function, const pg_uuid_t *step)
 		/* it has waited for nobody meanwhile */
 		event.available_at = Max(event.available_at, GetCurrentTimestamp());
 		(void) tckpt_event_update(function, &event);
-		tckpt_dispatch_wake(&event);
+		tckpt_dispatch_wake(&event, !tckpt_event_is_leased(&event, GetCurrentTimestamp()));
 	}
 	else
 		tckpt_event_delete(function, &event);

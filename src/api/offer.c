@@ -203,7 +203,7 @@ dispatch_step(Oid function, const pg_uuid_t *step, const Offer *offer,
 			if (is_offered(event) && place_event(offer, event))
 			{
 				(void) tckpt_event_update(function, event);
-				tckpt_dispatch_wake(event);
+				tckpt_dispatch_wake(event, false);
 			}
 			return is_offered(event);
 		}
@@ -216,7 +216,7 @@ dispatch_step(Oid function, const pg_uuid_t *step, const Offer *offer,
 			(void) tckpt_event_update(function, event);
 		if (found || tckpt_event_insert(function, event))
 		{
-			tckpt_dispatch_wake(event);
+			tckpt_dispatch_wake(event, false);
 			return is_offered(event);
 		}
 		/* an operator has paused or cancelled the step meanwhile */

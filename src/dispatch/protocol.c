@@ -232,17 +232,21 @@ tckpt_dispatch_forget(Oid function, const TckptEvent *event)
 	(void) tckpt_event_update(function, &rest);
 }
 
-/* At commit, tells those who wait and listen from when on it can be claimed. */
+/*
+ * At commit, tells those who wait from when on it can be claimed, and those who
+ * listen if it can be by now, or "anyway".  A lease is not told, however short it is.
+ */
 void
-tckpt_dispatch_wake(const TckptEvent *event)
+tckpt_dispatch_wake(const TckptEvent *event, bool anyway)
 {
 	TimestampTz due = tckpt_event_due(event);
+	bool		later = event->worker != NULL || due > GetCurrentTimestamp();
 
 	if (!event->has_event || event->directive != TCKPT_CONTINUE || event->parked)
 		return;
-	if (due > GetCurrentTimestamp())
+	if (later)
 		tckpt_expect_at_commit(due);
-	else
+	if (!later || anyway)
 		tckpt_wakeup_at_commit(&event->step, &event->event_id, event->sequence,
 							   event->queue[0] != '\0' ? event->queue : TCKPT_DEFAULT_QUEUE);
 }
@@ -319,7 +323,7 @@ record_yield(const TckptRequest *request, const TckptComposed *composed,
 	if (!(has_row ? tckpt_event_update(request->function, event) :
 		  tckpt_event_insert(request->function, event)))
 		return false;
-	tckpt_dispatch_wake(event);
+	tckpt_dispatch_wake(event, false);
 	return true;
 }
 
@@ -387,6 +391,6 @@ tckpt_dispatch_supersede(Oid function, const pg_uuid_t *step, int64 sequence,
 	event->parked = false;
 	event->sequence = sequence;
 	(void) tckpt_event_update(function, event);
-	tckpt_dispatch_wake(event);
+	tckpt_dispatch_wake(event, false);
 	return true;
 }

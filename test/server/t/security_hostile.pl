@@ -191,6 +191,8 @@ statement_timeout = '20s'
 				die "no values for an argument of type $_" unless $values{$_};
 				my @of = @{ $values{$_} };
 				push @of, "'pg_temp.temporary'" if $_ eq 'regclass';
+				# how long to wait
+				@of = ("'10 ms'", "'-1 s'", "'1000 years'", 'NULL') if $_ eq 'interval' && $function =~ /wait$/;
 				my $value = rand() < 0.7 ? $of[0] : pick(@of);
 				"$value\::" . ($_ eq 'event' ? 'uuid' : $_);
 			} split(/ /, $types);
