@@ -166,8 +166,7 @@ subjects()
 
 sleeps()
 {
-	files '^(sql|test)/' | grep -v '\.sh$' | lines 'pg_sleep|\<(u?sleep|time\.sleep) *\(' |
-		sed '/-- the pace$/d'
+	files '^(sql|test)/' | grep -v '\.sh$' | lines 'pg_sleep|\<(u?sleep|time\.sleep) *\('
 }
 
 # A message that is no error has none of its own.
