@@ -49,9 +49,6 @@
 #include "table/reader.h"
 #include "tasker_checkpoint.h"
 
-/* What is forbidden to whoever only reads */
-#define RESTRICTED	(SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION)
-
 /* The owner of a table, and whether row security is forced on it; InvalidOid: it is gone. */
 static Oid
 table_owner(Oid relid, bool *forced)
@@ -172,15 +169,17 @@ acts_for_superuser(Oid user)
 	return false;
 }
 
-/* What others' code may do from here on, and as whom. */
+/* As whom others' code runs from here on; "restricted" as VACUUM has it. */
 static void
-begin(TckptReader *reader, Oid user, int restrictions, bool keep_settings)
+begin(TckptReader *reader, Oid user, bool restricted)
 {
 	GetUserIdAndSecContext(&reader->user, &reader->sec_context);
-	if (keep_settings)
+	if (restricted)
 		reader->guc_level = NewGUCNestLevel();
 	reader->begun = true;
-	SetUserIdAndSecContext(user, reader->sec_context | restrictions);
+	SetUserIdAndSecContext(user,
+						   reader->sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   (restricted ? SECURITY_RESTRICTED_OPERATION : 0));
 }
 
 static void
@@ -196,7 +195,7 @@ read_as_owner(Oid relid, const AttrNumber *columns, int ncolumns,
 	require_rights(relid, owner, columns, ncolumns);
 	require_trusted_children(relid, owner);
 
-	begin(reader, owner, RESTRICTED, true);
+	begin(reader, owner, true);
 	reader->switched = true;
 
 	/* wherever we are called, the owner's code finds what VACUUM finds */
@@ -217,10 +216,8 @@ tckpt_read_as(Oid relid, const AttrNumber *columns, int ncolumns,
 	memset(reader, 0, sizeof(*reader));
 	if (superuser())
 		read_as_owner(relid, columns, ncolumns, reader);
-	else if (acts_for_superuser(GetUserId()))
-		begin(reader, GetUserId(), RESTRICTED, true);
 	else
-		begin(reader, GetUserId(), SECURITY_LOCAL_USERID_CHANGE, false);
+		begin(reader, GetUserId(), acts_for_superuser(GetUserId()));
 }
 
 /*
@@ -232,11 +229,8 @@ tckpt_read_as(Oid relid, const AttrNumber *columns, int ncolumns,
 void
 tckpt_write_as_caller(TckptReader *reader)
 {
-	bool		restricted = acts_for_superuser(GetUserId());
-
 	memset(reader, 0, sizeof(*reader));
-	begin(reader, GetUserId(), restricted ? RESTRICTED : SECURITY_LOCAL_USERID_CHANGE,
-		  restricted);
+	begin(reader, GetUserId(), acts_for_superuser(GetUserId()));
 }
 
 /* Ends either: role and settings are what they were. */
