@@ -131,6 +131,7 @@ deliver(Claim *claim, TckptEvent *event, const TckptStep *row)
 	tckpt_stats_count(TCKPT_CLAIMS, 1);
 	if (event->worker != NULL)
 		tckpt_stats_count(TCKPT_EXPIRED_CLAIMS, 1);
+	tckpt_dispatch_hold(event, true);
 	tckpt_event_new_id(event);
 	event->worker = claim->worker;
 	event->lease = claim->lease;

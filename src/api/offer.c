@@ -200,12 +200,19 @@ dispatch_step(Oid function, const pg_uuid_t *step, const Offer *offer,
 
 		if (event->has_event)
 		{
-			if (is_offered(event) && place_event(offer, event))
+			TckptEvent	held = *event;
+			bool		changes;
+
+			if (!is_offered(event))
+				return false;
+			changes = place_event(offer, event);
+			tckpt_dispatch_hold(&held, changes);
+			if (changes)
 			{
 				(void) tckpt_event_update(function, event);
 				tckpt_dispatch_wake(event, false);
 			}
-			return is_offered(event);
+			return true;
 		}
 
 		event->step = *step;

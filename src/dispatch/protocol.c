@@ -232,6 +232,22 @@ tckpt_dispatch_forget(Oid function, const TckptEvent *event)
 	(void) tckpt_event_update(function, &rest);
 }
 
+static const char *
+queue_of(const TckptEvent *event)
+{
+	return event->queue[0] != '\0' ? event->queue : TCKPT_DEFAULT_QUEUE;
+}
+
+/*
+ * Those who wait pass over an event, as it is, while it is locked.  If that is
+ * rolled back they are told, and if nothing "changes", at commit, too.
+ */
+void
+tckpt_dispatch_hold(const TckptEvent *event, bool changes)
+{
+	tckpt_offer_at_end(&event->step, &event->event_id, queue_of(event), !changes);
+}
+
 /*
  * At commit, tells those who wait from when on it can be claimed, and those who
  * listen if it can be by now, or "anyway".  A lease is not told, however short it is.
@@ -248,7 +264,7 @@ tckpt_dispatch_wake(const TckptEvent *event, bool anyway)
 		tckpt_expect_at_commit(due);
 	if (!later || anyway)
 		tckpt_wakeup_at_commit(&event->step, &event->event_id, event->sequence,
-							   event->queue[0] != '\0' ? event->queue : TCKPT_DEFAULT_QUEUE);
+							   queue_of(event));
 }
 
 /*

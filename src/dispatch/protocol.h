@@ -80,6 +80,7 @@ extern bool tckpt_dispatch_supersede(Oid function, const pg_uuid_t *step,
 extern void tckpt_dispatch_offer(TckptEvent *event, TimestampTz available_at);
 extern void tckpt_dispatch_extend(TckptEvent *event);
 extern void tckpt_dispatch_forget(Oid function, const TckptEvent *event);
+extern void tckpt_dispatch_hold(const TckptEvent *event, bool changes);
 extern void tckpt_dispatch_wake(const TckptEvent *event, bool anyway);
 
 #endif							/* TCKPT_PROTOCOL_H */

@@ -55,7 +55,7 @@ CREATE PROCEDURE tasker_checkpoint_wait(
 LANGUAGE C
 AS 'MODULE_PATHNAME';
 COMMENT ON PROCEDURE tasker_checkpoint_wait(text[], interval) IS
-'returns when there is something to claim in these queues, or in any, or when the timeout (0 to 1 day) is over; sleeps in the server meanwhile, with no snapshot, lock or transaction id; one session is woken for each event that is offered; to be called outside of transaction blocks and functions, and followed by a claim; raises 22004, 22023, 25001, 25006, 42704, 55000';
+'returns when there is something to claim in these queues, or in any, or when the timeout (0 to 1 day) is over; sleeps in the server meanwhile, with no snapshot, lock or transaction id; one session is woken for each event that is offered; statement_timeout ends it with its error, and a transaction_timeout of less than the 5 seconds between two looks the session; to be called outside of transaction blocks and functions, and followed by a claim; raises 22004, 22023, 25001, 25006, 42704, 55000';
 
 CREATE FUNCTION tasker_checkpoint_heartbeat(event_id uuid, lease interval DEFAULT NULL)
 RETURNS boolean

@@ -1,13 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * pending.c
- *	  Whom to tell what when this transaction commits.
+ *	  Whom to tell what when this transaction ends.
  *
  * Wake-ups are collected with the subtransaction that asked for them, and go
  * with it if it is rolled back.  For those who listen they are announced to the
  * notifier before commit, or, where there is none, issued as NOTIFY: no earlier, so
  * that PREPARE TRANSACTION, which refuses a pending NOTIFY, stays possible.  It
  * drops the wake-ups.  Sessions that wait are told after commit.
+ *
+ * What can be claimed already is passed over while this transaction has it locked.
+ * If it is rolled back, alone or with a savepoint, those who wait are told of that, too.
  *
  * Of what can be claimed only later the earliest time is kept: one that was rolled
  * back lets the clock be looked at in vain.
@@ -90,22 +93,31 @@ is_replaced(size_t i)
 	return i + 1 < nwakeups && tckpt_same_uuid(&wakeups[i].step, &wakeups[i + 1].step);
 }
 
-/* After commit. */
+/* After commit or abort, those of the list from there on. */
 static void
-wake_waiting(void)
+offer_events(size_t first, bool committed)
 {
 	const char *in_vain = NULL;
 
-	for (size_t i = 0; i < nwakeups; i++)
+	for (size_t i = first; i < nwakeups; i++)
 	{
 		const TckptWakeup *wakeup = &wakeups[i];
 
+		if (committed ? !wakeup->at_commit || is_replaced(i) : !wakeup->at_abort)
+			continue;
 		/* of many into a queue, only those that somebody waits for cost */
-		if (is_replaced(i) || (in_vain != NULL && strcmp(in_vain, wakeup->queue) == 0))
+		if (in_vain != NULL && strcmp(in_vain, wakeup->queue) == 0)
 			continue;
 		if (!tckpt_waiting_offer(&wakeup->event_id, tckpt_queue_hash(wakeup->queue)))
 			in_vain = wakeup->queue;
 	}
+}
+
+/* After commit. */
+static void
+wake_waiting(void)
+{
+	offer_events(0, true);
 	if (expected != DT_NOEND)
 		tckpt_waiting_expect(expected);
 	if (wake_all)
@@ -126,6 +138,7 @@ xact_callback(XactEvent event, void *arg)
 			forget_wakeups();
 			break;
 		case XACT_EVENT_ABORT:
+			offer_events(0, false);
 			tckpt_ring_release();
 			forget_wakeups();
 			break;
@@ -147,8 +160,12 @@ subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 {
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 	{
-		while (nwakeups > 0 && wakeups[nwakeups - 1].subid >= mySubid)
-			nwakeups--;
+		size_t		kept = nwakeups;
+
+		while (kept > 0 && wakeups[kept - 1].subid >= mySubid)
+			kept--;
+		offer_events(kept, false);
+		nwakeups = kept;
 	}
 }
 
@@ -159,15 +176,11 @@ tckpt_wakeup_init(void)
 	RegisterSubXactCallback(subxact_callback, NULL);
 }
 
-/* An event can be claimed, if the transaction commits. */
-void
-tckpt_wakeup_at_commit(const pg_uuid_t *step, const pg_uuid_t *event_id,
-					   int64 sequence, const char *queue)
+/* Appends to the list. */
+static TckptWakeup *
+add_wakeup(const pg_uuid_t *step, const pg_uuid_t *event_id, const char *queue)
 {
 	TckptWakeup *wakeup;
-
-	if (!tckpt_waiting_attach() && !tckpt_notify)
-		return;
 
 	if (nwakeups == maxwakeups)
 	{
@@ -182,16 +195,48 @@ tckpt_wakeup_at_commit(const pg_uuid_t *step, const pg_uuid_t *event_id,
 	}
 
 	wakeup = &wakeups[nwakeups];
+	memset(wakeup, 0, sizeof(*wakeup));
 	wakeup->step = *step;
 	wakeup->event_id = *event_id;
-	wakeup->sequence = sequence;
 	strlcpy(wakeup->queue, queue, sizeof(wakeup->queue));
-	wakeup->notify = tckpt_notify;
 	wakeup->subid = GetCurrentSubTransactionId();
 	nwakeups++;
+	return wakeup;
 }
 
-/* The same, from that time on. */
+/* An event can be claimed, if the transaction commits. */
+void
+tckpt_wakeup_at_commit(const pg_uuid_t *step, const pg_uuid_t *event_id,
+					   int64 sequence, const char *queue)
+{
+	TckptWakeup *wakeup;
+
+	if (!tckpt_waiting_attach() && !tckpt_notify)
+		return;
+	wakeup = add_wakeup(step, event_id, queue);
+	wakeup->sequence = sequence;
+	wakeup->notify = tckpt_notify;
+	wakeup->at_commit = true;
+}
+
+/*
+ * An event that can be claimed is locked until the transaction ends: it can be again
+ * if that is rolled back, or also if it commits.
+ */
+void
+tckpt_offer_at_end(const pg_uuid_t *step, const pg_uuid_t *event_id,
+				   const char *queue, bool at_commit)
+{
+	TckptWakeup *wakeup;
+
+	if (!tckpt_waiting_attach())
+		return;
+	wakeup = add_wakeup(step, event_id, queue);
+	wakeup->at_commit = at_commit;
+	wakeup->at_abort = true;
+}
+
+/* Something can be claimed from that time on, if the transaction commits. */
 void
 tckpt_expect_at_commit(TimestampTz at)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * pending.h
- *	  Whom to tell what when this transaction commits.
+ *	  Whom to tell what when this transaction ends.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,6 +15,8 @@ extern void tckpt_wakeup_init(void);
 extern void tckpt_wakeup_at_commit(const pg_uuid_t *step,
 								   const pg_uuid_t *event_id, int64 sequence,
 								   const char *queue);
+extern void tckpt_offer_at_end(const pg_uuid_t *step, const pg_uuid_t *event_id,
+							   const char *queue, bool at_commit);
 extern void tckpt_expect_at_commit(TimestampTz at);
 extern void tckpt_wake_all_at_commit(void);
 

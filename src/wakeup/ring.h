@@ -16,7 +16,7 @@
 /* Entries that a notifier takes at a time */
 #define TCKPT_RING_BATCH	1024
 
-/* An event that can be claimed, and the subtransaction that has made it so */
+/* An event that can be claimed, and the subtransaction that has made it so, or has it locked */
 typedef struct TckptWakeup
 {
 	pg_uuid_t	step;
@@ -24,6 +24,8 @@ typedef struct TckptWakeup
 	int64		sequence;
 	char		queue[NAMEDATALEN];
 	bool		notify;			/* those who listen are told as well */
+	bool		at_commit;		/* it can be claimed from then on */
+	bool		at_abort;
 	SubTransactionId subid;
 } TckptWakeup;
 

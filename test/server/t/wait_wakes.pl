@@ -1,6 +1,7 @@
 # Of the workers that wait one is woken for one offer. One that is woken and is not there
 # any more when it should look, or that can't see the step, hands on. A delay that ends
-# and a lease that runs out wake one on time. So it is with many, and after a crash.
+# and a lease that runs out wake one on time, and so does a claim that is rolled back. So
+# it is with many, and after a crash.
 
 use strict;
 use warnings;
@@ -64,6 +65,19 @@ $node->safe_psql('postgres', q{
 			COMMIT;
 			CALL tasker_checkpoint_wait('{nothing is ever here}', pause);
 		END LOOP;
+	END $$;
+
+	-- these return when somebody waits, and when somebody has claimed
+	CREATE FUNCTION asleep() RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		LOOP
+			PERFORM pg_stat_clear_snapshot();
+			EXIT WHEN EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'waiting' AND wait_event_type = 'Extension');
+		END LOOP;
+	END $$;
+	CREATE FUNCTION claimed() RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		WHILE NOT EXISTS (SELECT FROM claims) LOOP END LOOP;
 	END $$;
 });
 
@@ -205,6 +219,38 @@ cmp_ok(time - $began, '<', 4, 'at once');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM claims WHERE worker = 'blind'}), 0, 'and claims nothing');
 stop_all(@workers);
 $node->safe_psql('postgres', 'ALTER TABLE steps DISABLE ROW LEVEL SECURITY');
+
+# What somebody has locked is passed over, and is there again when that is rolled back or
+# has changed nothing, without an offer: one of those who have passed over it is woken.
+my $claim = q{SELECT count(*) FROM tasker_checkpoint_claim('holder')};
+foreach (
+	[ 'a claim that is rolled back', $claim, 'SELECT asleep()', 'ROLLBACK' ],
+	[ 'one that is rolled back with a savepoint', 'SAVEPOINT a', $claim, 'SELECT asleep()', 'ROLLBACK TO a', 'SELECT claimed()' ],
+	[ 'one that fails in an EXCEPTION block', q{DO $$BEGIN
+		BEGIN
+			PERFORM tasker_checkpoint_claim('holder');
+			PERFORM asleep();
+			PERFORM 1 / 0;
+		EXCEPTION WHEN division_by_zero THEN PERFORM claimed();
+		END;
+	END$$} ],
+	[ 'one whose session is terminated', $claim, 'SELECT asleep()', 'SELECT pg_terminate_backend(pg_backend_pid())' ],
+	[ 'a dispatch that moves it and is rolled back', dispatch_sql(1, ", 'other'"), 'SELECT asleep()', 'ROLLBACK' ],
+	[ 'a dispatch that changes nothing', dispatch_sql(1), 'SELECT asleep()', 'COMMIT' ])
+{
+	my ($what, @statements) = @$_;
+
+	$node->safe_psql('postgres', dispatch_sql(1));
+	@workers = (background(join('; ', 'BEGIN', @statements)));
+	$node->poll_query_until('postgres', q{
+		SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'waiting' AND backend_xid IS NOT NULL})
+	  or BAIL_OUT("$what: not begun");
+	$began = time;
+	push @workers, background(q{CALL work('w', '{default}', 1)});
+	ok($node->poll_query_until('postgres', 'SELECT count(id) = 1 FROM claims'), "$what: it is claimed");
+	cmp_ok(time - $began, '<', 4, "$what: at once");
+	stop_all(@workers);
+}
 
 # A woken one is killed: the server restarts, and what was offered is claimed.
 @workers = map { background("CALL work('w$_')") } 1 .. 3;
