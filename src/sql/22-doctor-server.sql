@@ -150,6 +150,51 @@ END;
 COMMENT ON FUNCTION tasker_checkpoint_check_notify_queue() IS
 'a check of tasker_checkpoint_doctor(): there is room for wake-ups in the queue of NOTIFY';
 
+CREATE FUNCTION tasker_checkpoint_check_connections()
+RETURNS TABLE (status text, found text, statement text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+ROWS 5
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    -- Those who sleep have a wait event of their own from PostgreSQL 17 on. Before, others may
+    -- have the same, but not in a client's session and without a snapshot. Who looks just
+    -- now, and was called for that and nothing else, waits as well.
+    WITH sessions AS (
+        SELECT pg_catalog.count(*) AS used,
+               pg_catalog.count(*) FILTER (
+                   WHERE a.wait_event = 'TaskerCheckpointWait'
+                   OR (a.wait_event_type = 'Extension' AND a.backend_xmin IS NULL
+                       AND pg_catalog.current_setting('server_version_num')::int4 < 170000)
+                   OR (a.state = 'active' AND a.query ~* '^[[:space:]]*call[[:space:]][^;]*tasker_checkpoint_wait')) AS waiting
+        FROM pg_stat_activity a
+        WHERE a.backend_type = 'client backend'
+    ), server AS (
+        SELECT pg_catalog.sum(s.setting::int8) FILTER (WHERE s.name <> 'max_connections')::int8 AS reserved,
+               pg_catalog.max(s.setting::int8) FILTER (WHERE s.name = 'max_connections') AS most,
+               pg_catalog.bool_or(s.pending_restart AND s.name = 'max_connections') AS is_pending
+        FROM pg_settings s
+        WHERE s.name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections')
+    )
+    SELECT 'ok', 'Sessions that wait for work leave enough connections to others.', NULL
+    UNION ALL
+    SELECT CASE WHEN 10::int8 * (c.most - c.reserved - n.used) < c.most - c.reserved THEN 'warning' ELSE 'notice' END,
+           pg_catalog.concat(
+               pg_catalog.format('Of the %s connections that are not reserved sessions that wait for work (tasker_checkpoint_wait) take %s, and all together %s. '
+                                 'Let fewer workers wait, or have more connections. ', c.most - c.reserved, n.waiting, n.used),
+               CASE WHEN c.is_pending THEN 'max_connections was changed, and waits for a restart.'
+                    ELSE 'The change takes effect at a restart, and standbys need it first.' END),
+           CASE WHEN NOT c.is_pending THEN
+               pg_catalog.format('ALTER SYSTEM SET max_connections = %s;', least(2::int8 * n.waiting + c.reserved, 262143::int8)) END
+    FROM server c CROSS JOIN sessions n
+    WHERE 2::int8 * n.waiting > c.most - c.reserved
+    UNION ALL
+    SELECT 'notice', pg_catalog.format('Role %I cannot see which sessions wait for work.', current_user),
+           pg_catalog.format('GRANT pg_read_all_stats TO %I;', current_user)
+    WHERE NOT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE');
+END;
+COMMENT ON FUNCTION tasker_checkpoint_check_connections() IS
+'a check of tasker_checkpoint_doctor(): sessions that wait for work take no more than half of the connections';
+
 CREATE FUNCTION tasker_checkpoint_check_replication()
 RETURNS TABLE (status text, found text, statement text)
 LANGUAGE sql STABLE PARALLEL SAFE

@@ -53,6 +53,7 @@ BEGIN ATOMIC
         ('tasker_checkpoint_check_settings()'::regprocedure, true),
         ('tasker_checkpoint_check_notifier()'::regprocedure, true),
         ('tasker_checkpoint_check_notify_queue()'::regprocedure, true),
+        ('tasker_checkpoint_check_connections()'::regprocedure, true),
         ('tasker_checkpoint_check_replication()'::regprocedure, true),
         ('tasker_checkpoint_check_names()'::regprocedure, true),
         ('tasker_checkpoint_check_version()'::regprocedure, true)

@@ -113,6 +113,7 @@ GRANT EXECUTE ON FUNCTION
     tasker_checkpoint_check_settings(),
     tasker_checkpoint_check_notifier(),
     tasker_checkpoint_check_notify_queue(),
+    tasker_checkpoint_check_connections(),
     tasker_checkpoint_check_replication(),
     tasker_checkpoint_check_names(),
     tasker_checkpoint_check_version()

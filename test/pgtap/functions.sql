@@ -15,6 +15,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_candidates', '', 'TABLE(relid oid, trusted boolean)', 'c', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_check_bloat', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_check_compression', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
+('tasker_checkpoint_check_connections', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 'r', true, '{}'),
 ('tasker_checkpoint_check_events', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 'u', true, '{}'),
 ('tasker_checkpoint_check_fillfactor', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_check_grants', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),

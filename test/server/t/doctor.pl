@@ -17,6 +17,7 @@ $node->init;
 $node->append_conf('postgresql.conf', q{
 autovacuum = off
 default_toast_compression = pglz
+max_connections = 10
 log_statement = none
 });
 $node->start;
@@ -29,7 +30,7 @@ sub findings
 	my ($where) = @_;
 	return $node->safe_psql($database, 'SELECT "check", statement FROM tasker_checkpoint_doctor() WHERE status <> \'ok\''
 		. ($where ? " AND $where" : '')
-		. q{ ORDER BY "check" = 'notifier', "check" = 'hot_share', "check" COLLATE "C", statement COLLATE "C"});
+		. q{ ORDER BY "check" IN ('connections', 'notifier'), "check" = 'hot_share', "check" COLLATE "C", statement COLLATE "C"});
 }
 
 my %mended;
@@ -109,6 +110,15 @@ $idle{run} = IPC::Run::start([ 'psql', '-X', '-A', '-t', '-q', '-f', '-', '-d', 
 	'<', \$idle{in}, '>', \$idle{out}, '2>', \$idle{err}, $timeout);
 ok(pump_until($idle{run}, $timeout, \$idle{out}, qr/^said$/m), 'a session listens in a transaction');
 $node->safe_psql('postgres', q{SELECT count(pg_notify('doctor', n || repeat('x', 7900))) FROM generate_series(1, 15000) n});
+# connections: those that are not reserved, but for three
+my @waiting = map {
+	my %self = (out => '', err => '');
+	$self{run} = IPC::Run::start([ 'psql', '-X', '-d', $node->connstr($database), '-c', q{CALL tasker_checkpoint_wait('{other}', '1 hour')} ],
+		'>', \$self{out}, '2>', \$self{err}, $timeout);
+	\%self;
+} 1 .. 4;
+ok($node->poll_query_until($database, q{
+	SELECT count(*) = 4 FROM pg_stat_activity WHERE query LIKE 'CALL%' AND wait_event_type = 'Extension'}), 'four sessions wait');
 # version: as after an upgrade of the files
 my $extensions = do { chomp(my $dir = `pg_config --sharedir`); "$dir/extension" };
 my $update = "$extensions/tasker_checkpoint--0.9.0--1.0.0.sql";
@@ -157,6 +167,7 @@ settings|ALTER ROLE $user SET tasker_checkpoint.max_lease = '1min';
 table|ALTER TABLE tasker.workflow_steps ALTER COLUMN checkpoint DROP DEFAULT;
 trigger_order|ALTER TRIGGER zzz ON tasker.workflow_steps RENAME TO zy_zzz;
 version|ALTER EXTENSION tasker_checkpoint UPDATE;
+connections|ALTER SYSTEM SET max_connections = 11;
 notifier|ALTER SYSTEM SET shared_preload_libraries = 'tasker_checkpoint';
 EOT
 
@@ -167,10 +178,10 @@ while (my ($row) = grep { /\|./ && !$tried{$_} } split /\n/, findings())
 	mend($row);
 }
 is(findings(), '', 'all is well');
-is(join(' ', sort keys %mended), 'bloat compression events fillfactor grants guard index limits notifier notify_queue replication settings table trigger_order version',
+is(join(' ', sort keys %mended), 'bloat compression connections events fillfactor grants guard index limits notifier notify_queue replication settings table trigger_order version',
 	'each check had a statement that mended it');
 unlink $update;
-$idle{run}->kill_kill;
+$_->kill_kill foreach map { $_->{run} } \%idle, @waiting;
 
 #
 # With the library preloaded. It is, by the statement above.
