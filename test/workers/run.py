@@ -2,6 +2,7 @@
 
     run.py scenarios [--languages LIST] [--only TEXT]
     run.py chaos [--languages LIST] [--seed N] [--seconds S]
+    run.py queues [--languages LIST] [--seed N]
     run.py load [--only TEXT]
     run.py all
 
@@ -15,7 +16,14 @@ import tempfile
 import threading
 from pathlib import Path
 
-from harness import chaos, load, programs, scenarios, situations
+from harness import (
+    chaos,
+    load,
+    programs,
+    queues,
+    scenarios,
+    situations,
+)
 from harness.instance import Instance
 from harness.report import Report
 
@@ -66,13 +74,14 @@ def run(options: argparse.Namespace, report: Report) -> None:
     wanted = {options.part}
     if options.part == "all":
         wanted = {"scenarios", "load"}
-        if options.only in "chaos":
-            wanted.add("chaos")
+        wanted |= {
+            part for part in ("chaos", "queues") if options.only in part
+        }
     with tempfile.TemporaryDirectory(prefix="tcw.") as directory:
         languages = []
         if wanted != {"load"}:
             languages = build(options.languages, Path(directory), report)
-        if wanted != {"chaos"}:
+        if wanted & {"scenarios", "load"}:
             with Instance() as instance:
                 if "scenarios" in wanted:
                     run_scenarios(instance, languages, report, options.only)
@@ -83,6 +92,9 @@ def run(options: argparse.Namespace, report: Report) -> None:
                 chaos.run(
                     instance, languages, report, options.seed, options.seconds
                 )
+        if "queues" in wanted:
+            with Instance(CHAOS_SETTINGS) as instance:
+                queues.run(instance, languages, report, options.seed)
 
 
 def main() -> int:
@@ -91,7 +103,9 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("part", choices=["scenarios", "chaos", "load", "all"])
+    parser.add_argument(
+        "part", choices=["scenarios", "chaos", "queues", "load", "all"]
+    )
     parser.add_argument(
         "--languages",
         type=lambda text: text.split(","),

@@ -8,7 +8,9 @@ decide.
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -123,43 +125,48 @@ class Frozen:
     thaw_at: float | None = None
 
 
-class Pool:
-    """The workers, each replaced when it is killed."""
+# makes a worker of a generation
+Start = Callable[[int], Program]
 
-    def __init__(
-        self, instance: Instance, languages: list[Language], conninfo: str
-    ) -> None:
-        self._directory = instance.directory
-        self._conninfo = conninfo
-        size = max(MIN_WORKERS, WORKERS_PER_LANGUAGE * len(languages))
-        self._languages = [
-            languages[number % len(languages)] for number in range(size)
-        ]
-        self._generations = [0] * size
-        self.frozen: dict[int, Frozen] = {}
-        self.programs = [self._start(number) for number in range(size)]
 
-    def __len__(self) -> int:
-        return len(self.programs)
+def starts(
+    instance: Instance, languages: list[Language], conninfo: str
+) -> list[Start]:
+    """Return how the workers are started, several of each language."""
 
-    def _start(self, number: int) -> Program:
-        language = self._languages[number]
-        name = f"{language.name} {number}.{self._generations[number]}"
+    def start(number: int, generation: int) -> Program:
+        language = languages[number % len(languages)]
         return Program(
             language,
-            self._conninfo,
-            name,
-            self._directory / f"chaos_{number}.log",
+            conninfo,
+            f"{language.name} {number}.{generation}",
+            instance.directory / f"chaos_{number}.log",
             lease=1.0 + number % 3 / 2,
             # one of three only polls
             poll_only=number % 3 == 2,
         )
 
+    size = max(MIN_WORKERS, WORKERS_PER_LANGUAGE * len(languages))
+    return [partial(start, number) for number in range(size)]
+
+
+class Pool:
+    """The workers, each replaced when it is killed."""
+
+    def __init__(self, starts: list[Start]) -> None:
+        self._starts = starts
+        self._generations = [0] * len(starts)
+        self.frozen: dict[int, Frozen] = {}
+        self.programs = [start(0) for start in starts]
+
+    def __len__(self) -> int:
+        return len(self.programs)
+
     def kill(self, number: int) -> None:
         """Kill -9, and start another one in its place."""
         self.programs[number].kill()
         self._generations[number] += 1
-        self.programs[number] = self._start(number)
+        self.programs[number] = self._starts[number](self._generations[number])
 
     def freeze(self, frozen: Frozen) -> None:
         """Stop a worker."""
@@ -190,7 +197,7 @@ class Chaos:
             self.steps.connection.execute(
                 f"ALTER DATABASE chaos SET {name} = {value}"
             )
-        self.pool = Pool(instance, languages, conninfo)
+        self.pool = Pool(starts(instance, languages, conninfo))
         self.made: list[Step] = []
         self.happened: Counter[str] = Counter()
 
@@ -348,6 +355,28 @@ CHECKS = {
 }
 
 
+def check_steps(
+    what: str, steps: Steps, made: list[Step], report: Report
+) -> list[dict[str, Any]]:
+    """Look at all steps, and return what there is to know of them."""
+    rows = [steps.look(step) for step in made]
+    found = [judge(*pair) for pair in zip(made, rows)]
+    for key, text in CHECKS.items():
+        problems = [
+            f"{step.uuid} {step.metadata['mode']}: {problem}"
+            for step, problems in zip(made, found)
+            for problem in problems[key]
+        ]
+        report.check(f"{what}: {text}", shorten(problems))
+    return rows
+
+
+def shorten(problems: list[str]) -> list[str]:
+    """Return the first few, and how many more there are."""
+    more = len(problems) - SHOWN
+    return problems[:SHOWN] + ([f"and {more} more"] if more > 0 else [])
+
+
 def run(
     instance: Instance,
     languages: list[Language],
@@ -365,18 +394,7 @@ def run(
             "chaos: all workers are well, and end on SIGTERM",
             chaos.end_workers,
         )
-        rows = [chaos.steps.look(step) for step in chaos.made]
-        found = [judge(*pair) for pair in zip(chaos.made, rows)]
-        for key, text in CHECKS.items():
-            problems = [
-                f"{step.uuid} {step.metadata['mode']}: {problem}"
-                for step, problems in zip(chaos.made, found)
-                for problem in problems[key]
-            ]
-            more = len(problems) - SHOWN
-            if more > 0:
-                problems[SHOWN:] = [f"and {more} more"]
-            report.check(f"chaos: {text}", problems)
+        rows = check_steps("chaos", chaos.steps, chaos.made, report)
         report.check("chaos: no error but TC002", instance.errors("chaos"))
         tell(chaos, instance, rows, report)
     finally:

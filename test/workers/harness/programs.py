@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,9 @@ class Language:
 
     name: str
     command: list[str]
+
+# plain SQL: its worker names queues and waits in the server, as no client does
+SQL = Language("sql", [sys.executable, str(WORKERS / "python/waiter.py")])
 
 
 def available() -> list[str]:
@@ -88,6 +92,7 @@ class Program:
         lease: float = 60.0,
         poll_only: bool = False,
         exit_when_idle: float | None = None,
+        queues: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.log = log
@@ -101,6 +106,8 @@ class Program:
             command.append("--poll-only")
         if exit_when_idle is not None:
             command += ["--exit-when-idle", f"{exit_when_idle:g}"]
+        if queues:
+            command += ["--queues", ",".join(queues)]
         with open(log, "ab") as stderr, _starting:
             self._process = subprocess.Popen(
                 command,
@@ -112,8 +119,11 @@ class Program:
             _started.append(self._process)
 
     def freeze(self) -> None:
-        """Stop it, as a long pause of its machine would."""
+        """Stop it, as a long pause of its machine would; return when it is."""
         self._process.send_signal(signal.SIGSTOP)
+        # left to be waited for, should it have ended
+        how = os.WSTOPPED | os.WEXITED | os.WNOWAIT
+        os.waitid(os.P_PID, self._process.pid, how)
 
     def thaw(self) -> None:
         """Let it go on."""

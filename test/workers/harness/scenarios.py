@@ -1,6 +1,7 @@
 """The steps of scenarios.json, in every language."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from .instance import WORKERS, Instance
@@ -68,13 +69,16 @@ def run(
         steps.connection.close()
 
 
-def await_workers(steps: Steps, workers: list[str]) -> None:
+def await_workers(
+    steps: Steps, workers: list[str], queues: Sequence[str | None] = (None,)
+) -> None:
     """Give out small steps until each of the workers has done one."""
 
     def missing() -> set[str]:
         if not steps.unsettled():
-            for _ in range(SMALL_STEPS):
-                steps.add(0, 5, item_delay_ms=10)
+            for number in range(SMALL_STEPS):
+                queue = queues[number % len(queues)]
+                steps.add(0, 5, item_delay_ms=10, queue=queue)
         seen = steps.connection.execute("SELECT DISTINCT worker FROM applied")
         return set(workers) - {row["worker"] for row in seen}
 

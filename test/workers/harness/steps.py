@@ -23,6 +23,8 @@ class Step:
     start: int
     end: int
     metadata: dict[str, Any]
+    queue: str | None = None
+    priority: int | None = None
 
 
 class Steps:
@@ -62,6 +64,8 @@ class Steps:
         *,
         is_no_op: bool = False,
         checkpoint: dict[str, Any] | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
         **metadata: Any,
     ) -> Step:
         """Make a step and dispatch it."""
@@ -91,8 +95,13 @@ class Steps:
                     checkpoint["items"],
                     json.dumps(checkpoint["results"]),
                 )
-            self.value("SELECT tasker_checkpoint_dispatch(%s)", uuid)
-        return Step(uuid, start, end, metadata)
+            self.value(
+                "SELECT tasker_checkpoint_dispatch(%s, %s, %s)",
+                uuid,
+                queue,
+                priority,
+            )
+        return Step(uuid, start, end, metadata, queue, priority)
 
     def sequence(self, step: Step) -> int:
         """Return the number of the step's checkpoints."""

@@ -56,7 +56,7 @@ class Batch:
         if row is None:
             raise PermanentError("the step is gone")
         inputs, self.attempts = row
-        metadata = inputs["batch_metadata"]
+        self.metadata = metadata = inputs["batch_metadata"]
         self.context = context
         self.worker = worker
         self.start: int = inputs["cursor"]["start_cursor"]
