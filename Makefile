@@ -52,6 +52,7 @@ OBJS = \
 	src/table/candidates.o \
 	src/table/compose.o \
 	src/table/cursor_index.o \
+	src/table/forget.o \
 	src/table/guard.o \
 	src/table/holders.o \
 	src/table/key.o \

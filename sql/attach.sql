@@ -29,7 +29,7 @@ CREATE TABLE jobs (id uuid PRIMARY KEY, note text);
 INSERT INTO jobs VALUES (:'s1', 'one');
 SELECT tasker_checkpoint_attach('jobs', key_column => 'id');
 SELECT * FROM described('jobs');
-SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = 'jobs'::regclass;
+SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = 'jobs'::regclass ORDER BY tgname COLLATE "C";
 SELECT deptype, refobjid = (SELECT oid FROM pg_extension WHERE extname = 'tasker_checkpoint') AS on_extension
 FROM pg_depend WHERE classid = 'pg_trigger'::regclass AND refclassid = 'pg_extension'::regclass;
 SELECT sequence FROM tasker_checkpoint_yield(:'s1', '1', 1);

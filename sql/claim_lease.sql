@@ -126,12 +126,14 @@ BEGIN;
 SELECT tasker_checkpoint_complete(tasker_checkpoint_dispatch(:'s1'));
 ROLLBACK;
 
--- neither the step nor the table need be there any more
+-- neither the step nor the table need be there any more (past the trigger that would take the event along)
 SELECT count(tasker_checkpoint_dispatch(step)) FROM unnest(ARRAY[:'s1', :'s2']::uuid[]) step;
 SELECT event_id AS claimed FROM tasker_checkpoint_claim('one', step_uuid => :'s1') \gset
 SELECT event_id AS other FROM tasker_checkpoint_claim('one', step_uuid => :'s2') \gset
 RESET ROLE;
+SET session_replication_role = replica;
 DELETE FROM steps;
+RESET session_replication_role;
 SET ROLE regress_tckpt_worker;
 SELECT tasker_checkpoint_heartbeat(:'claimed'), tasker_checkpoint_complete(:'claimed'), tasker_checkpoint_release(:'other');
 

@@ -53,7 +53,7 @@ UPDATE steps SET workflow_step_uuid = :'missing' WHERE workflow_step_uuid = :'s3
 UPDATE steps SET workflow_step_uuid = :'s3' WHERE workflow_step_uuid = :'missing';
 SELECT tasker_checkpoint_complete(:'dispatched');
 UPDATE steps SET workflow_step_uuid = :'missing' WHERE workflow_step_uuid = :'s1';
--- a step can go; its event is removed when it is met
+-- a step can go, and its event goes with it
 SELECT tasker_checkpoint_dispatch(:'s3') IS NOT NULL AS dispatched;
 DELETE FROM steps;
 SELECT * FROM tasker_checkpoint_claim('one');

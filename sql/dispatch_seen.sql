@@ -59,7 +59,9 @@ RESET ROLE;
 SELECT count(*) FROM seen;
 
 -- a step that is gone is seen by those only who would see it
+SET session_replication_role = replica;
 DELETE FROM steps WHERE workflow_step_uuid::text ~ '2$';
+RESET session_replication_role;
 SELECT step FROM seen;
 SET ROLE regress_tckpt_tenant;
 SELECT step FROM seen;

@@ -54,11 +54,19 @@ SELECT tasker_checkpoint_pause(:'s1'), tasker_checkpoint_resume(:'s2');
 COMMIT;
 SELECT count(*) FROM audit;
 -- claims that remove what is gone, and maintenance
+SET session_replication_role = replica;
 DELETE FROM steps WHERE workflow_step_uuid = :'s1';
+RESET session_replication_role;
 SELECT tasker_checkpoint_dispatch(:'s2') IS NOT NULL AS dispatched;
 UPDATE steps SET processed = true;
 SELECT count(*) FROM tasker_checkpoint_claim('one');
 SELECT tasker_checkpoint_purge_events();
+SELECT op, step FROM audited ORDER BY n;
+-- a deleted step's
+TRUNCATE audit;
+INSERT INTO steps VALUES (:'s1');
+SELECT tasker_checkpoint_dispatch(:'s1') IS NOT NULL AS dispatched;
+DELETE FROM steps WHERE workflow_step_uuid = :'s1';
 SELECT op, step FROM audited ORDER BY n;
 
 -- of some columns, with a condition

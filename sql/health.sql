@@ -80,7 +80,9 @@ SELECT age_of('processed', '2 days');
 UPDATE steps SET processed = true WHERE name = 'processed';
 SELECT tasker_checkpoint_dispatch(step('gone')) IS NOT NULL AS dispatched;
 SELECT age_of('gone', '2 days');
+SET session_replication_role = replica;
 DELETE FROM steps WHERE name = 'gone';
+RESET session_replication_role;
 
 SELECT * FROM health ORDER BY name COLLATE "C", finding COLLATE "C", unit COLLATE "C";
 \x

@@ -42,10 +42,12 @@ SELECT statement FROM tasker_checkpoint_health \gexec
 \t
 SELECT * FROM health;
 
--- 4 and 5: deleted with an event and without; inserted again, they are cancelled as before
+-- 4 and 5: gone with an event and without, past the trigger that would have taken it along; inserted again, they are cancelled as before
 SELECT tasker_checkpoint_dispatch(step(4)) IS NOT NULL AS dispatched;
 SELECT tasker_checkpoint_cancel(step(4)), tasker_checkpoint_cancel(step(5));
+SET session_replication_role = replica;
 DELETE FROM steps WHERE workflow_step_uuid IN (step(4), step(5));
+RESET session_replication_role;
 SELECT * FROM health;
 SELECT DISTINCT detail, statement FROM tasker_checkpoint_health;
 -- those that may be there, and not be seen, are not told
@@ -65,7 +67,9 @@ SELECT tasker_checkpoint_dispatch(step(4)) IS NOT NULL AS dispatched;
 -- a dispatched step that is done or gone is no matter: claims remove it
 UPDATE steps SET processed = true WHERE workflow_step_uuid = step(4);
 SELECT tasker_checkpoint_dispatch(step(6)) IS NOT NULL AS dispatched;
+SET session_replication_role = replica;
 DELETE FROM steps WHERE workflow_step_uuid = step(6);
+RESET session_replication_role;
 SELECT * FROM health;
 
 DROP VIEW health;

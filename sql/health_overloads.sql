@@ -50,7 +50,9 @@ SELECT finding FROM own.tasker_checkpoint_health;
 SELECT statement FROM own.tasker_checkpoint_health \gexec
 DELETE FROM own.tasker_checkpoint_events;
 SELECT own.tasker_checkpoint_pause('00000000-0000-0000-0000-000000000001'::uuid);
+SET session_replication_role = replica;
 DELETE FROM steps;
+RESET session_replication_role;
 SELECT finding FROM own.tasker_checkpoint_health;
 SELECT statement FROM own.tasker_checkpoint_health \gexec
 DROP TRIGGER zz_tasker_checkpoint_guard ON steps;

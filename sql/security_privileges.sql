@@ -32,7 +32,7 @@ FROM (VALUES
 	('worker', 'wait claim heartbeat complete release yield save yield_step_event'),
 	('worker and operator', 'dispatch'),
 	('operator', 'pause resume cancel rewind clear reset_for_retry attach detach doctor stats stats_reset purge trim purge_events purge_archive'),
-	('superuser', 'guard attach_table attach_indexes')
+	('superuser', 'guard forget attach_table attach_indexes')
 ) c (class, names), string_to_table(names, ' ') name;
 CREATE TEMPORARY VIEW functions AS
 SELECT p.oid, p.oid::regprocedure::text AS function, p.prosecdef, p.prokind, p.proargtypes, c.class

@@ -49,3 +49,14 @@ tckpt_require_unprocessed(const pg_uuid_t *step, bool processed)
 						tckpt_step_name(step)),
 				 errhint("Make it ready for another run with tasker_checkpoint_reset_for_retry().")));
 }
+
+/* For a trigger's function, which anybody may have called who can execute it. */
+void
+tckpt_require_protocol(bool ok, const char *function, const char *wanted)
+{
+	if (!ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called %s", function, wanted),
+				 errhint("Let tasker_checkpoint_attach() create the trigger.")));
+}

@@ -28,5 +28,7 @@ extern char *tckpt_step_name(const pg_uuid_t *step);
 extern void tckpt_require_argument(FunctionCallInfo fcinfo, int argno,
 								   const char *name);
 extern void tckpt_require_unprocessed(const pg_uuid_t *step, bool processed);
+extern void tckpt_require_protocol(bool ok, const char *function,
+								   const char *wanted);
 
 #endif							/* TCKPT_ERRORS_H */

@@ -16,6 +16,9 @@
 /* The guard's SQL name, by which the attached table is found */
 #define TCKPT_GUARD_NAME "tasker_checkpoint_guard"
 
+/* That of the trigger beside it */
+#define TCKPT_FORGET_NAME "tasker_checkpoint_forget"
+
 static inline bool
 tckpt_same_uuid(const pg_uuid_t *a, const pg_uuid_t *b)
 {

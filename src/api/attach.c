@@ -5,7 +5,7 @@
  *
  * What attach does to the table is DDL, most of it in PL/pgSQL, and as the caller.
  * Around it is what SQL has no statement for that others could not hold up: the
- * lock that lets one attach after the other, and the mark that the trigger goes
+ * lock that lets one attach after the other, and the mark that the triggers go
  * with the extension (ALTER TRIGGER locks the extension against all who do the
  * same).
  *
@@ -40,6 +40,7 @@
 #include "api/call.h"
 #include "dispatch/events.h"
 #include "table/candidates.h"
+#include "table/forget.h"
 #include "table/steps.h"
 #include "tasker_checkpoint.h"
 #include "wakeup/pending.h"
@@ -58,10 +59,21 @@ enum
 typedef struct Attached
 {
 	TckptRegistration registration;
+	TckptForgetTrigger forget;
 	char	   *table;			/* as SQL wants it */
 	NameData	key;			/* these as they are */
 	NameData	checkpoint;
 } Attached;
+
+/* A statement that has no rows.  Raises what it does. */
+static void
+run_as_caller(const char *sql)
+{
+	SPI_connect();
+	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "SPI_execute failed: %s", sql);
+	SPI_finish();
+}
 
 /*
  * Lets one attach after the other, until its transaction ends: two that overlap
@@ -80,15 +92,12 @@ lock_registration(Oid guard)
 }
 
 /*
- * Locks the table as making column and trigger will: by its OID, since while
+ * Locks the table as making column or trigger will: by its OID, since while
  * this waits another table may get the name.  Who does not own it is told later.
  */
 static void
-lock_table(Oid relid)
+lock_table(Oid relid, LOCKMODE lockmode)
 {
-	bool		has_column = get_attnum(relid, "checkpoint") != InvalidAttrNumber;
-	LOCKMODE	lockmode = has_column ? ShareRowExclusiveLock : AccessExclusiveLock;
-
 	if (OidIsValid(tckpt_attachable_owner(relid)) && tckpt_owns_table(relid, GetUserId()))
 	{
 		LockRelationOid(relid, lockmode);
@@ -96,18 +105,46 @@ lock_table(Oid relid)
 	}
 }
 
-/* Makes column and trigger, on a table that is locked then.  Raises if it does not fit. */
+/* Makes column and guard, on a table that is locked then.  Raises if it does not fit. */
 static void
 make_guard(Oid function, Oid guard, Oid relid, Name key)
 {
+	bool		has_column = get_attnum(relid, "checkpoint") != InvalidAttrNumber;
 	static const Oid types[] = {REGCLASSOID, NAMEOID, REGPROCEDUREOID};
 	Datum		args[] = {
 		ObjectIdGetDatum(relid), NameGetDatum(key), ObjectIdGetDatum(guard)
 	};
 
+	lock_table(relid, has_column ? ShareRowExclusiveLock : AccessExclusiveLock);
 	tckpt_call(tckpt_own_function(function, "tasker_checkpoint_attach_table",
 								  lengthof(types), types),
 			   lengthof(args), args);
+	CommandCounterIncrement();
+}
+
+/*
+ * Makes the trigger beside the guard's, on a table that is locked then.  A partition
+ * that was attached by itself, before its guard was dropped, still has one, which
+ * would be in the way of the clone.
+ */
+static void
+make_forget(Oid function, Oid relid)
+{
+	char	   *table;
+	ListCell   *lc;
+
+	lock_table(relid, ShareRowExclusiveLock);
+	foreach(lc, find_all_inheritors(relid, NoLock, NULL))
+	{
+		if (lfirst_oid(lc) != relid)
+			tckpt_forget_drop(function, lfirst_oid(lc));
+	}
+	table = tckpt_table_name(relid);
+	if (table == NULL)
+		return;
+	run_as_caller(psprintf("CREATE TRIGGER zz_%s AFTER DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s.%s()",
+						   TCKPT_FORGET_NAME, table, tckpt_schema_of(function),
+						   TCKPT_FORGET_NAME));
 	CommandCounterIncrement();
 }
 
@@ -131,33 +168,30 @@ static void
 comment_column(const Attached *attached)
 {
 	const TckptTrigger *trigger = &attached->registration.trigger;
-	char	   *sql;
 
 	if (GetComment(trigger->relid, RelationRelationId, trigger->checkpoint) != NULL)
 		return;
-	sql = psprintf("COMMENT ON COLUMN %s.%s IS '%s'", attached->table,
-				   quote_identifier(NameStr(attached->checkpoint)), CHECKPOINT_COMMENT);
-	SPI_connect();
-	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
-		elog(ERROR, "SPI_execute failed: %s", sql);
-	SPI_finish();
+	run_as_caller(psprintf("COMMENT ON COLUMN %s.%s IS '%s'", attached->table,
+						   quote_identifier(NameStr(attached->checkpoint)),
+						   CHECKPOINT_COMMENT));
 }
 
+/* Warns of a trigger that is disabled. */
 static void
-warn_of_disabled(const Attached *attached)
+warn_of_disabled(const char *table, const char *name, char enabled, bool is_guard)
 {
-	char		enabled = attached->registration.enabled;
-
 	if (enabled == TRIGGER_FIRES_ON_ORIGIN || enabled == TRIGGER_FIRES_ALWAYS)
 		return;
 	ereport(WARNING,
 			(errcode(ERRCODE_WARNING),
-			 errmsg("guard trigger of table %s does not run", attached->table),
+			 is_guard ?
+			 errmsg("guard trigger of table %s does not run", table) :
+			 errmsg("trigger of table %s that forgets deleted steps does not run", table),
 			 enabled == TRIGGER_DISABLED ?
 			 errdetail("It is disabled.") :
 			 errdetail("It is enabled for replicas only."),
-			 errhint("Run ALTER TABLE %s ENABLE TRIGGER %s.", attached->table,
-					 quote_identifier(NameStr(attached->registration.trigger.name)))));
+			 errhint("Run ALTER TABLE %s ENABLE TRIGGER %s.", table,
+					 quote_identifier(name))));
 }
 
 /* A column of a row, which may not be NULL. */
@@ -222,20 +256,19 @@ record_dependency(Oid trigger, Oid extension)
 	table_close(rel, RowExclusiveLock);
 }
 
-/* Has the trigger go with the extension.  Raises 42501. */
+/* Has a trigger go with the extension.  Raises 42501. */
 static void
-mark_trigger(Oid guard, const TckptTrigger *trigger)
+mark_trigger(Oid guard, Oid relid, Oid trigger)
 {
 	Oid			extension = getExtensionOfObject(ProcedureRelationId, guard);
 
-	if (!tckpt_owns_table(trigger->relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TRIGGER, get_rel_name(trigger->relid));
+	if (!tckpt_owns_table(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TRIGGER, get_rel_name(relid));
 	if (!OidIsValid(extension) ||
-		list_member_oid(getAutoExtensionsOfObject(TriggerRelationId, trigger->oid),
-						extension))
+		list_member_oid(getAutoExtensionsOfObject(TriggerRelationId, trigger), extension))
 		return;
-	record_dependency(trigger->oid, extension);
-	CacheInvalidateRelcacheByRelid(trigger->relid);
+	record_dependency(trigger, extension);
+	CacheInvalidateRelcacheByRelid(relid);
 }
 
 /* The table that has one of Tasker's names.  Raises 55000 if that is none, or two. */
@@ -268,6 +301,7 @@ find_candidate(Oid function)
 static void
 read_attached(Oid guard, Oid relid, Attached *attached)
 {
+	const TckptForgetTrigger *forget = tckpt_forget_trigger(guard, relid);
 	char	   *key = NULL;
 	char	   *checkpoint = NULL;
 
@@ -277,11 +311,12 @@ read_attached(Oid guard, Oid relid, Attached *attached)
 		checkpoint = get_attname(relid, attached->registration.trigger.checkpoint, true);
 	}
 	attached->table = tckpt_table_name(relid);
-	if (key == NULL || checkpoint == NULL || attached->table == NULL)
+	if (forget == NULL || key == NULL || checkpoint == NULL || attached->table == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table with OID %u changed while it was attached", relid),
 				 errhint("Repeat the call.")));
+	attached->forget = *forget;
 	namestrcpy(&attached->key, key);
 	namestrcpy(&attached->checkpoint, checkpoint);
 }
@@ -295,6 +330,7 @@ tasker_checkpoint_attach(PG_FUNCTION_ARGS)
 	Oid			guard = tckpt_guard_of(function);
 	TckptTrigger found;
 	Attached	attached;
+	TckptRegistration *guarded = &attached.registration;
 	bool		contested;
 	bool		is_attached;
 	Oid			relid;
@@ -312,10 +348,9 @@ tasker_checkpoint_attach(PG_FUNCTION_ARGS)
 				 errmsg("table %s is attached already", tckpt_table_name(found.relid)),
 				 errhint("Call tasker_checkpoint_detach() first.")));
 	if (!is_attached)
-	{
-		lock_table(relid);
 		make_guard(function, guard, relid, PG_GETARG_NAME(1));
-	}
+	if (tckpt_forget_trigger(function, relid) == NULL)
+		make_forget(function, relid);
 
 	read_attached(guard, relid, &attached);
 	if (namestrcmp(PG_GETARG_NAME(1), NameStr(attached.key)) != 0)
@@ -324,12 +359,15 @@ tasker_checkpoint_attach(PG_FUNCTION_ARGS)
 				 errmsg("table %s is attached already, with the key column \"%s\"",
 						attached.table, NameStr(attached.key)),
 				 errhint("Call tasker_checkpoint_detach() first.")));
-	warn_of_disabled(&attached);
+	warn_of_disabled(attached.table, NameStr(guarded->trigger.name), guarded->enabled, true);
+	warn_of_disabled(attached.table, NameStr(attached.forget.name), attached.forget.enabled,
+					 false);
 	comment_column(&attached);
 	warn_of_indexes(function);
 	if (PG_GETARG_BOOL(2))
 		make_indexes(function, &attached);
-	mark_trigger(guard, &attached.registration.trigger);
+	mark_trigger(guard, relid, guarded->trigger.oid);
+	mark_trigger(guard, relid, attached.forget.oid);
 	PG_RETURN_OID(relid);
 }
 
@@ -347,8 +385,8 @@ tasker_checkpoint_table(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_detach);
 /*
- * Drops the guard trigger, as the caller, who must own the table.  Dispatched
- * steps are forgotten with it.
+ * Drops the triggers, as the caller, who must own the table.  Dispatched
+ * steps are forgotten with them.
  */
 Datum
 tasker_checkpoint_detach(PG_FUNCTION_ARGS)
@@ -367,6 +405,7 @@ tasker_checkpoint_detach(PG_FUNCTION_ARGS)
 
 	steps = tckpt_attached_open(function, AccessExclusiveLock);
 	relid = steps->trigger.relid;
+	tckpt_forget_drop(function, relid);
 	tckpt_steps_drop_guard(steps);
 
 	events = tckpt_event_delete_all(function);

@@ -155,6 +155,14 @@ look_at_step(FunctionCallInfo fcinfo)
 	return step;
 }
 
+/* An event that was waited for may have gone with its step.  Raises P0002. */
+static void
+look_again(FunctionCallInfo fcinfo)
+{
+	tckpt_steps_look_again(tckpt_attached_open(fcinfo->flinfo->fn_oid, AccessShareLock),
+						   PG_GETARG_UUID_P(0));
+}
+
 /*
  * Gives the step a directive, if it has a weaker one.  A row that is made for
  * it holds nothing else.  While it cannot be claimed, its time says since when.
@@ -177,6 +185,8 @@ set_directive(FunctionCallInfo fcinfo, TckptDirective directive)
 
 		if (event.directive >= directive)
 			return false;
+		if (!found)
+			look_again(fcinfo);
 		event.directive = directive;
 		event.available_at = Max(event.available_at, GetCurrentTimestamp());
 		if (found)
@@ -223,15 +233,18 @@ is_held(const TckptEvent *event)
 
 /* Lifts what is held back; false if nothing is. */
 static bool
-lift(Oid function, const pg_uuid_t *step)
+lift(FunctionCallInfo fcinfo)
 {
+	Oid			function = fcinfo->flinfo->fn_oid;
+	pg_uuid_t  *step = look_at_step(fcinfo);
 	TckptEvent	event;
 
 	if (!tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_UNLOCKED, &event) ||
 		!is_held(&event))
 		return false;
-	if (!tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, &event) ||
-		!is_held(&event))
+	if (!tckpt_event_find(function, TCKPT_BY_STEP, step, TCKPT_LOCK, &event))
+		look_again(fcinfo);
+	if (!is_held(&event))
 		return false;
 
 	/* parked again at once, if it kept its count */
@@ -259,7 +272,7 @@ tasker_checkpoint_resume(PG_FUNCTION_ARGS)
 	bool		changed;
 
 	(void) tckpt_begin_write("tasker_checkpoint_resume()");
-	changed = lift(fcinfo->flinfo->fn_oid, look_at_step(fcinfo));
+	changed = lift(fcinfo);
 	tckpt_end_write();
 	PG_RETURN_BOOL(changed);
 }

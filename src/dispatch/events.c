@@ -253,12 +253,12 @@ tckpt_event_find(Oid function, TckptLookup lookup, const pg_uuid_t *id,
 		result = ROW_LOCKED;
 		if (found && locking != TCKPT_UNLOCKED)
 			result = lock_row(rel,
-							  locking == TCKPT_LOCK ? LockWaitBlock : LockWaitSkip,
+							  locking == TCKPT_LOCK_NOWAIT ? LockWaitSkip : LockWaitBlock,
 							  event);
 		/* one that is gone may have been made again */
 	} while (result == ROW_GONE);
 
-	if (result == ROW_LOCKED)
+	if (result == ROW_LOCKED && locking != TCKPT_LOCK_NEWEST)
 		require_no_newer(rel, lookup, id, found ? event : NULL);
 	found = found && result == ROW_LOCKED && is_still(event, lookup, id);
 	if (!found)

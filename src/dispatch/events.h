@@ -16,6 +16,7 @@ typedef enum TckptLocking
 {
 	TCKPT_UNLOCKED,
 	TCKPT_LOCK,
+	TCKPT_LOCK_NEWEST,			/* whatever the transaction's snapshot has */
 	TCKPT_LOCK_NOWAIT			/* one that is locked counts as none */
 } TckptLocking;
 

@@ -63,7 +63,7 @@ RETURNS regclass
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_attach(regclass, name, boolean) IS
-'makes a table with a unique uuid key the steps table: adds the column checkpoint and the guard trigger, warns of indexes that end HOT; without a table tries tasker.workflow_steps and tasker_workflow_steps; returns the table; can be repeated; raises 55000 if another table is attached or none is found, 42809, 42804, 42703 or 42P16 if the table does not fit, 42P07 if another index is in the way of create_indexes, 22004, 25006, 42501 if the caller does not own the table, 42P01';
+'makes a table with a unique uuid key the steps table: adds the column checkpoint, the guard trigger and the one that forgets deleted steps, warns of indexes that end HOT; without a table tries tasker.workflow_steps and tasker_workflow_steps; returns the table; can be repeated; raises 55000 if another table is attached or none is found, 42809, 42804, 42703 or 42P16 if the table does not fit, 42P07 if another index is in the way of create_indexes, 22004, 25006, 42501 if the caller does not own the table, 42P01';
 
 -- attach calls it past the rights on it, which nobody has
 CREATE FUNCTION tasker_checkpoint_attach_table(
@@ -236,4 +236,4 @@ RETURNS regclass
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_detach() IS
-'drops the guard trigger of the steps table and returns the table; the column and its data stay, dispatched steps are forgotten and counted in a NOTICE; raises 25006, 42501 if the caller does not own the table, 55000 if none is attached, or two';
+'drops the two triggers of the steps table and returns the table; the column and its data stay, dispatched steps are forgotten and counted in a NOTICE; raises 25006, 42501 if the caller does not own the table, 55000 if none is attached, or two';

@@ -131,6 +131,18 @@ BEGIN ATOMIC
                pg_catalog.count(*) OVER () AS strays
         FROM tasker_checkpoint_registrations() r
         WHERE NOT r.counts AND r.relid = r.steps
+    ), forgetting AS (
+        -- of a partitioned table also those of its partitions, which have clones
+        SELECT t.tgrelid, t.tgname, t.tgenabled, r.relid = r.steps AS is_root,
+               EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+                       WHERE d.classid = 'pg_trigger'::regclass::oid AND d.objid = t.oid
+                       AND d.refclassid = 'pg_extension'::regclass::oid AND d.deptype = 'x'
+                       AND e.extname = 'tasker_checkpoint') AS is_marked
+        FROM tasker_checkpoint_registrations() r
+        JOIN pg_trigger t ON t.tgrelid = r.relid
+        -- AFTER DELETE, ROW
+        WHERE r.attached AND t.tgfoid = 'tasker_checkpoint_forget()'::regprocedure::oid AND t.tgtype = 9::int2
+        AND t.tgnargs = 0::int2 AND t.tgqual IS NULL AND NOT t.tgdeferrable
     )
     SELECT 'ok', 'The guard trigger runs for every INSERT and for every UPDATE of key and checkpoint.', NULL
     UNION ALL
@@ -155,10 +167,32 @@ BEGIN ATOMIC
                              r.trigger_name, r.relid::regclass),
            pg_catalog.format('ALTER TRIGGER %I ON %s DEPENDS ON EXTENSION tasker_checkpoint;', r.trigger_name, r.relid::regclass)
     FROM tasker_checkpoint_registrations() r
-    WHERE r.attached AND r.relid = r.steps AND NOT r.is_marked;
+    WHERE r.attached AND r.relid = r.steps AND NOT r.is_marked
+    UNION ALL
+    SELECT 'warning',
+           pg_catalog.format('Table %s has no trigger that forgets deleted steps: one that is deleted and inserted again is dispatched, claimed, paused or cancelled as before.',
+                             r.relid::regclass),
+           tasker_checkpoint_attach_call(r.relid, r.key_column)
+    FROM tasker_checkpoint_registrations() r
+    WHERE r.attached AND r.relid = r.steps AND NOT EXISTS (SELECT FROM forgetting f WHERE f.is_root)
+    UNION ALL
+    SELECT 'warning',
+           pg_catalog.format('Trigger %I of table %s is %s: a step that is deleted and inserted again is dispatched, claimed, paused or cancelled as before.',
+                             f.tgname, f.tgrelid::regclass,
+                             CASE f.tgenabled WHEN 'D' THEN 'disabled' ELSE 'enabled for replicas only' END),
+           pg_catalog.format('ALTER TABLE %s ENABLE TRIGGER %I;', f.tgrelid::regclass, f.tgname)
+    FROM forgetting f
+    WHERE f.tgenabled NOT IN ('O', 'A')
+    UNION ALL
+    SELECT 'notice',
+           pg_catalog.format('Trigger %I of table %s is not marked DEPENDS ON EXTENSION, so DROP EXTENSION fails without CASCADE.',
+                             f.tgname, f.tgrelid::regclass),
+           pg_catalog.format('ALTER TRIGGER %I ON %s DEPENDS ON EXTENSION tasker_checkpoint;', f.tgname, f.tgrelid::regclass)
+    FROM forgetting f
+    WHERE f.is_root AND NOT f.is_marked;
 END;
 COMMENT ON FUNCTION tasker_checkpoint_check_guard() IS
-'a check of tasker_checkpoint_doctor(): the guard trigger runs, goes with the extension, and is the only trigger that calls the guard';
+'a check of tasker_checkpoint_doctor(): the guard trigger runs, goes with the extension, and is the only trigger that calls the guard; so does the trigger beside it, which forgets deleted steps';
 
 CREATE FUNCTION tasker_checkpoint_check_trigger_order()
 RETURNS TABLE (status text, found text, statement text)

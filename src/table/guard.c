@@ -111,12 +111,7 @@ leave_key(const TckptWrite *write)
 static void
 require_protocol(bool ok, const char *wanted)
 {
-	if (!ok)
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be called %s",
-						TCKPT_GUARD_NAME, wanted),
-				 errhint("Let tasker_checkpoint_attach() create the trigger.")));
+	tckpt_require_protocol(ok, TCKPT_GUARD_NAME, wanted);
 }
 
 static void

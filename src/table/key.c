@@ -3,9 +3,8 @@
  * key.c
  *	  Whether a row of the steps table has a key, whoever may see it.
  *
- * It is asked before a row gets the key, and found out as the check for
- * uniqueness does it that follows: row security hides nothing, and a transaction
- * that is at such a row is waited for.
+ * It is asked before a row gets the key, and after one that had it was deleted;
+ * row security hides nothing.
  *
  *-------------------------------------------------------------------------
  */
@@ -56,12 +55,12 @@ find_index(Relation rel, AttrNumber attno)
 	return found;
 }
 
-/* As SnapshotDirty has it: who is at the row is in the snapshot. */
+/* As SnapshotDirty has it who is at the row is in the snapshot. */
 static bool
-find_row(Relation rel, Oid index, ScanKey key, Snapshot dirty,
+find_row(Relation rel, Oid index, ScanKey key, Snapshot snapshot,
 		 ItemPointer tid)
 {
-	SysScanDesc scan = systable_beginscan(rel, index, OidIsValid(index), dirty, 1, key);
+	SysScanDesc scan = systable_beginscan(rel, index, OidIsValid(index), snapshot, 1, key);
 	HeapTuple	tuple = systable_getnext(scan);
 	bool		found = HeapTupleIsValid(tuple);
 
@@ -71,6 +70,11 @@ find_row(Relation rel, Oid index, ScanKey key, Snapshot dirty,
 	return found;
 }
 
+/*
+ * Whether a row that is to get the key will find it taken.  It is found out as
+ * the check for uniqueness does it that follows: a transaction that is at such a
+ * row is waited for.
+ */
 bool
 tckpt_key_is_taken(Relation rel, AttrNumber attno, const pg_uuid_t *key)
 {
@@ -94,4 +98,20 @@ tckpt_key_is_taken(Relation rel, AttrNumber attno, const pg_uuid_t *key)
 			XactLockTableWait(busy, rel, &tid, XLTW_InsertIndexUnique);
 	}
 	return false;
+}
+
+/*
+ * Whether there is a row with the key that this transaction has made, its present
+ * statement included, or that others have committed.  For one who has deleted such
+ * a row, and so waits for nobody: they wait for him.
+ */
+bool
+tckpt_key_is_there(Relation rel, AttrNumber attno, const pg_uuid_t *key)
+{
+	ItemPointerData tid;
+	ScanKeyData scankey;
+
+	ScanKeyInit(&scankey, attno, BTEqualStrategyNumber, F_UUID_EQ,
+				UUIDPGetDatum(key));
+	return find_row(rel, find_index(rel, attno), &scankey, SnapshotSelf, &tid);
 }

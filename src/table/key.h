@@ -14,5 +14,7 @@
 
 extern bool tckpt_key_is_taken(Relation rel, AttrNumber attno,
 							   const pg_uuid_t *key);
+extern bool tckpt_key_is_there(Relation rel, AttrNumber attno,
+							   const pg_uuid_t *key);
 
 #endif							/* TCKPT_TABLE_KEY_H */

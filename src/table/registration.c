@@ -35,14 +35,26 @@
 #include "table/registration.h"
 #include "tasker_checkpoint.h"
 
-/* The guard in the schema of a function of ours. */
+/* A trigger's function in the schema of a function of ours. */
+static Oid
+trigger_function(Oid function, const char *name)
+{
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(name),
+						   PointerGetDatum(buildoidvector(NULL, 0)),
+						   ObjectIdGetDatum(get_func_namespace(function)));
+}
+
 Oid
 tckpt_guard_of(Oid function)
 {
-	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-						   CStringGetDatum(TCKPT_GUARD_NAME),
-						   PointerGetDatum(buildoidvector(NULL, 0)),
-						   ObjectIdGetDatum(get_func_namespace(function)));
+	return trigger_function(function, TCKPT_GUARD_NAME);
+}
+
+Oid
+tckpt_forget_of(Oid function)
+{
+	return trigger_function(function, TCKPT_FORGET_NAME);
 }
 
 /* A column that a trigger names, if it is of this type; else InvalidAttrNumber. */

@@ -41,6 +41,7 @@ typedef struct TckptRegistration
 
 extern Oid	tckpt_attachable_owner(Oid relid);
 extern Oid	tckpt_guard_of(Oid function);
+extern Oid	tckpt_forget_of(Oid function);
 extern int	tckpt_registrations(Oid guard, TckptTrigger *trigger, bool *contested);
 extern bool tckpt_find_registration(Oid guard, TckptTrigger *trigger,
 									bool *contested);

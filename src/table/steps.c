@@ -139,6 +139,19 @@ tckpt_steps_read(TckptSteps *steps, const pg_uuid_t *step)
 	return row.checkpoint;
 }
 
+/*
+ * Raises P0002 if a step that was seen is gone by now, as far as a newer snapshot
+ * can be had.
+ */
+void
+tckpt_steps_look_again(TckptSteps *steps, const pg_uuid_t *step)
+{
+	TckptStep	row;
+
+	if (!IsolationUsesXactSnapshot())
+		require_found(steps, step, select_newest(steps, step, &row));
+}
+
 /* Whether the caller sees the step, by the statement's own snapshot. */
 bool
 tckpt_steps_sees(TckptSteps *steps, const pg_uuid_t *step)

@@ -29,6 +29,7 @@ extern bool tckpt_steps_has_row_security(const TckptSteps *steps);
 extern Jsonb *tckpt_steps_read(TckptSteps *steps, const pg_uuid_t *step);
 extern void tckpt_steps_lock(TckptSteps *steps, const pg_uuid_t *step,
 							 TckptStep *row);
+extern void tckpt_steps_look_again(TckptSteps *steps, const pg_uuid_t *step);
 extern bool tckpt_steps_sees(TckptSteps *steps, const pg_uuid_t *step);
 extern bool tckpt_steps_peek(TckptSteps *steps, const pg_uuid_t *step,
 							 TckptStep *row);

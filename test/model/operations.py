@@ -660,9 +660,24 @@ def compose(w: World, tx: Tx, s: Any, copy: Step, items: int, at: str, how: str)
 def delete(w: World, tx: Tx, s: Any) -> int:
     row = lock_row(w, tx, s)
     if row is not None:
+        # its event goes along, the newest, whatever the snapshot has
+        if w.newest(tx, ("event", s)) is not None:
+            w.put_event(tx, s, None)
         w.put(tx, ("step", s), None)
         w.put_trail(tx, s, ())
     return wrote(tx, 0 if row is None else 1)
+
+
+@operation(lambda: f"TRUNCATE {TABLE}")
+def truncate(w: World, tx: Tx) -> int:
+    """Steps are gone, and their events are not."""
+    alone(w)
+    for s in steps(w, tx):
+        w.lock_step(tx, s)
+        w.put(tx, ("step", s), None)
+        w.put_trail(tx, s, ())
+    tx.wrote = True
+    return -1
 
 
 @operation(

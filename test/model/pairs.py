@@ -76,6 +76,8 @@ DISPATCHES: dict[str, Operations] = {
     "directive only": [("A", "pause", S)],
     "processed": [*OFFERED, CLAIM, ("A", "finish", S)],
     "deleted": [*OFFERED, CLAIM, ("A", "delete", S)],
+    "gone": [*OFFERED, CLAIM, ("A", "truncate")],
+    "gone, with an event": [*OFFERED, ("A", "truncate")],
 }  # fmt: skip
 
 TABLES = (TABLE, f"{F}events", f"{F}archive")

@@ -12,7 +12,7 @@ INSERT INTO functions VALUES ('yield', '%L, ''1'', 1'), ('save', '%L, ''1'', 1')
 CREATE FUNCTION pg_temp.call(name text, arguments text, step uuid) RETURNS text LANGUAGE sql
 RETURN format('SELECT tasker_checkpoint_%s(' || arguments || ')', name, step);
 
-SELECT plan(11 + 10 + 10 + 10 + 8 + 4 + 6 + 8 + 12);
+SELECT plan(11 + 10 + 10 + 10 + 8 + 4 + 6 + 9 + 12);
 
 -- nothing attached
 SELECT throws_ok(pg_temp.call(name, arguments, '00000000-0000-0000-0000-000000000001'), '55000', 'no steps table is attached', name || ' without a steps table')
@@ -73,6 +73,7 @@ SELECT lives_ok($$SELECT tasker_checkpoint_attach('steps')$$, 'steps again');
 
 -- the guard does not run, two guards, read-only, privileges
 SELECT throws_ok($$SELECT tasker_checkpoint_guard()$$, '39P01', NULL, 'the guard is called otherwise');
+SELECT throws_ok($$SELECT tasker_checkpoint_forget()$$, '39P01', NULL, 'so is what is beside it');
 SELECT throws_ok(format($$DO 'BEGIN
 	SET LOCAL transaction_read_only = on;
 	PERFORM tasker_checkpoint_%s(''00000000-0000-0000-0000-000000000001''%s);

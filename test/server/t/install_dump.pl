@@ -1,4 +1,4 @@
-# Checkpoints, guard and grants survive dump and restore, in every format, into
+# Checkpoints, triggers and grants survive dump and restore, in every format, into
 # a new database, where yields go on.
 
 use strict;
@@ -98,6 +98,10 @@ my %facts = (
 				WHERE d.objid = t.oid AND d.classid = 'pg_trigger'::regclass AND d.deptype = 'x'
 				AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'tasker_checkpoint')
 		FROM pg_trigger t WHERE tgfoid = 'tasker_checkpoint_guard()'::regprocedure AND tgparentid = 0},
+	'forgets' => q{
+		SELECT pg_get_triggerdef(t.oid), tgenabled, (SELECT count(*) FROM pg_trigger c WHERE c.tgparentid = t.oid),
+			(SELECT count(*) FROM pg_depend d WHERE d.objid = t.oid AND d.classid = 'pg_trigger'::regclass AND d.deptype = 'x')
+		FROM pg_trigger t WHERE tgfoid = 'tasker_checkpoint_forget()'::regprocedure AND tgparentid = 0},
 	'functions of the worker' => q{
 		SELECT string_agg(p.proname, ' ' ORDER BY p.proname COLLATE "C") FROM pg_proc p
 		JOIN pg_depend d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
@@ -138,10 +142,15 @@ sub check_restored
 	is($node->safe_psql($to, "SELECT max(jsonb_array_length(checkpoint -> 'history')) FROM $table"), '10',
 		"$name: and the guard with its limits");
 
+	# a deleted one takes its event along
+	is($node->safe_psql($to, qq{
+			DELETE FROM $table WHERE $key = '70000000-0000-0000-0000-000000000002';
+			SELECT count(*) FROM tasker_checkpoint_events}), '4', "$name: a deleted step is forgotten");
+
 	my $before = checkpoints($to, $table, $key);
 	$node->safe_psql($to, 'DROP EXTENSION tasker_checkpoint');
 	is(checkpoints($to, $table, $key), $before, "$name: DROP EXTENSION leaves column and data");
-	is($node->safe_psql($to, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE '%guard%'"), '0',
+	is($node->safe_psql($to, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zz_tasker%'"), '0',
 		"$name: and no trigger");
 }
 
@@ -210,6 +219,12 @@ is($node->safe_psql('tasker', $facts{guard}),
 	'zz_tasker_checkpoint_guard|O|{workflow_step_uuid,checkpoint}|1', 'tasker: the guard');
 is($node->safe_psql('partitioned', $facts{guard}),
 	'zz_tasker_checkpoint_guard|O|{id,checkpoint}|1', 'partitioned: the guard');
+is($node->safe_psql('tasker', $facts{forgets}),
+	'CREATE TRIGGER zz_tasker_checkpoint_forget AFTER DELETE ON tasker.workflow_steps FOR EACH ROW EXECUTE FUNCTION tasker_checkpoint_forget()|O|0|1',
+	'tasker: what forgets deleted steps');
+is($node->safe_psql('partitioned', $facts{forgets}),
+	'CREATE TRIGGER zz_tasker_checkpoint_forget AFTER DELETE ON app.jobs FOR EACH ROW EXECUTE FUNCTION tasker_checkpoint_forget()|O|2|1',
+	'partitioned: what forgets deleted steps');
 
 foreach my $way (sort keys %ways)
 {
