@@ -29,6 +29,9 @@
 #define MAX_YEARS	1000
 #define MAX_ROWS	1000000
 
+/* Events whose steps are looked up at a time */
+#define EVENT_BATCH	1000
+
 /* What is to be done to checkpoints, and to which */
 typedef struct Sweep
 {
@@ -242,22 +245,20 @@ tasker_checkpoint_trim(PG_FUNCTION_ARGS)
 }
 
 /*
- * Whether an event is of no use: its step is processed, or gone.  Under row
+ * Whether a step has no use for its event: it is processed, or gone.  Under row
  * security one that is not seen may be there.
  */
 static bool
-is_useless(TckptSteps *steps, bool row_security, const TckptEvent *event,
-		   bool *gone)
+is_over(const TckptStepState *state, bool row_security)
 {
-	bool		processed;
+	return state->seen ? state->processed : !row_security;
+}
 
-	*gone = false;
-
-	/* what a worker still holds, whatever became of its step */
-	if (tckpt_event_is_leased(event, GetCurrentTimestamp()))
-		return false;
-	*gone = !tckpt_steps_state(steps, &event->step, &processed);
-	return *gone ? !row_security : processed;
+/* Whether a worker holds an event, whatever became of its step. */
+static bool
+is_held(const TckptEvent *event)
+{
+	return tckpt_event_is_leased(event, GetCurrentTimestamp());
 }
 
 /*
@@ -267,17 +268,44 @@ is_useless(TckptSteps *steps, bool row_security, const TckptEvent *event,
  */
 static bool
 remove_event(FunctionCallInfo fcinfo, TckptSteps *steps, bool row_security,
-			 TckptEventScan *scan, TckptEvent *event, bool gone)
+			 TckptEventScan *scan, TckptEvent *event, const TckptStepState *looked)
 {
+	TckptStepState now = {.step = event->step};
 	TckptStep	row;
 
 	/* lest one that is about to be reset lose its dispatch */
-	if (!gone && !tckpt_steps_try_lock(steps, &event->step, &row))
+	if (looked->seen && !tckpt_steps_try_lock(steps, &event->step, &row))
 		return false;
-	if (!tckpt_event_scan_lock(scan, event) ||
-		!is_useless(steps, row_security, event, &gone))
+	if (!tckpt_event_scan_lock(scan, event) || is_held(event))
+		return false;
+	tckpt_steps_states(steps, &now, 1);
+	if (!is_over(&now, row_security))
 		return false;
 	tckpt_event_delete(fcinfo->flinfo->fn_oid, event);
+	return true;
+}
+
+/*
+ * Reads the next events that nobody holds, up to a batch; false if there are no
+ * more after them.
+ */
+static bool
+next_events(TckptEventScan *scan, TckptEvent *events, TckptStepState *states,
+			int *nevents)
+{
+	*nevents = 0;
+	while (*nevents < EVENT_BATCH)
+	{
+		TckptEvent *event = &events[*nevents];
+
+		CHECK_FOR_INTERRUPTS();
+		if (!tckpt_event_scan_next(scan, event))
+			return false;
+		if (is_held(event))
+			continue;
+		memset(&states[*nevents], 0, sizeof(TckptStepState));
+		states[(*nevents)++].step = event->step;
+	}
 	return true;
 }
 
@@ -301,10 +329,13 @@ tasker_checkpoint_purge_events(PG_FUNCTION_ARGS)
 	MemoryContext context;
 	bool		dry_run = begin_maintenance(fcinfo, 1, "tasker_checkpoint_purge_events()");
 	int64		max_rows = require_max_rows(fcinfo, 0);
+	TckptEvent *events = palloc(EVENT_BATCH * sizeof(TckptEvent));
+	TckptStepState *states = palloc(EVENT_BATCH * sizeof(TckptStepState));
 	TckptSteps *steps;
 	bool		row_security;
 	TckptEventScan *scan;
-	TckptEvent	event;
+	bool		more = true;
+	int			nevents;
 	int64		count = 0;
 
 	if (!dry_run)
@@ -312,20 +343,26 @@ tasker_checkpoint_purge_events(PG_FUNCTION_ARGS)
 	steps = open_steps(fcinfo, dry_run);
 	row_security = tckpt_steps_has_row_security(steps);
 
-	/* reset after each event */
+	/* reset after each batch */
 	context = AllocSetContextCreate(caller, "tasker_checkpoint maintenance",
 									ALLOCSET_DEFAULT_SIZES);
 	scan = tckpt_event_scan_steps(fcinfo->flinfo->fn_oid, NULL, !dry_run);
 	MemoryContextSwitchTo(context);
-	while ((dry_run || count < max_rows) && tckpt_event_scan_next(scan, &event))
+	while (more && (dry_run || count < max_rows))
 	{
-		bool		gone;
+		more = next_events(scan, events, states, &nevents);
+		if (nevents > 0)
+			tckpt_steps_states(steps, states, nevents);
+		for (int i = 0; i < nevents && (dry_run || count < max_rows); i++)
+		{
+			const TckptStepState *state = tckpt_steps_state_of(states, nevents, &events[i].step);
 
-		CHECK_FOR_INTERRUPTS();
-		if (is_useless(steps, row_security, &event, &gone) &&
-			(dry_run ||
-			 remove_event(fcinfo, steps, row_security, scan, &event, gone)))
-			count++;
+			CHECK_FOR_INTERRUPTS();
+			if (is_over(state, row_security) &&
+				(dry_run ||
+				 remove_event(fcinfo, steps, row_security, scan, &events[i], state)))
+				count++;
+		}
 		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(caller);

@@ -16,12 +16,13 @@
 
 #include "table/registration.h"
 
-/* The statements on the steps table; $1 is always the step */
+/* The statements on the steps table; $1 is the step */
 typedef enum TckptStatement
 {
 	TCKPT_STATEMENT_READ,
 	TCKPT_STATEMENT_PEEK,
 	TCKPT_STATEMENT_STATE,
+	TCKPT_STATEMENT_STATES,		/* $1 many steps */
 	TCKPT_STATEMENT_LOCK,
 	TCKPT_STATEMENT_TRY_LOCK,
 	TCKPT_STATEMENT_WRITE,		/* $2 the checkpoint, $3 updated_at */

@@ -54,6 +54,8 @@ condition_text(const TckptSteps *steps, TckptStatement statement)
 	if (is_newest_first(steps, statement))
 		return psprintf("%s OPERATOR(pg_catalog.=) ANY ($1) ORDER BY %s.%s DESC LIMIT 1",
 						steps->key, steps->table, steps->key);
+	if (statement == TCKPT_STATEMENT_STATES)
+		return psprintf("%s OPERATOR(pg_catalog.=) ANY ($1)", steps->key);
 	return psprintf("%s OPERATOR(pg_catalog.=) $1%s", steps->key,
 					statement == TCKPT_STATEMENT_LOCK ? " FOR NO KEY UPDATE" :
 					statement == TCKPT_STATEMENT_TRY_LOCK ? " FOR NO KEY UPDATE SKIP LOCKED" : "");
@@ -67,6 +69,10 @@ statement_text(const TckptSteps *steps, TckptStatement statement)
 
 	if (statement == TCKPT_STATEMENT_READ)
 		return psprintf("SELECT %s FROM %s WHERE %s", steps->checkpoint, steps->table,
+						condition_text(steps, statement));
+	if (statement == TCKPT_STATEMENT_STATES)
+		return psprintf("SELECT NULL::pg_catalog.jsonb, %s, %s FROM %s WHERE %s",
+						tckpt_processed_column(steps), steps->key, steps->table,
 						condition_text(steps, statement));
 	if (statement == TCKPT_STATEMENT_PEEK || statement == TCKPT_STATEMENT_STATE ||
 		statement == TCKPT_STATEMENT_LOCK || statement == TCKPT_STATEMENT_TRY_LOCK)
@@ -103,21 +109,24 @@ tckpt_steps_read_as(const TckptSteps *steps, bool processed, TckptReader *reader
 	tckpt_read_as(steps->trigger.relid, columns, lengthof(columns), reader);
 }
 
-/* The plan of a statement, kept unless it is one for this time alone. */
+/*
+ * The plan of a statement, kept unless it is one for this time alone.  One for an
+ * array is a generic one: its planning does not look at the keys.
+ */
 static SPIPlanPtr
 statement_plan(TckptSteps *steps, TckptStatement statement,
 			   const TckptReader *reader)
 {
 	SPIPlanPtr *kept = &steps->plans[statement];
-	bool		newest = is_newest_first(steps, statement);
-	Oid			types[] = {newest ? UUIDARRAYOID : UUIDOID, JSONBOID, steps->updated_at};
+	bool		array = statement == TCKPT_STATEMENT_STATES || is_newest_first(steps, statement);
+	Oid			types[] = {array ? UUIDARRAYOID : UUIDOID, JSONBOID, steps->updated_at};
 	int			nargs = OidIsValid(steps->updated_at) ? 3 : 2;
 	SPIPlanPtr	plan;
 
 	if (*kept != NULL && !reader->forced)
 		return *kept;
 	plan = tckpt_read_prepare(reader, statement_text(steps, statement), nargs,
-							  types, newest ? CURSOR_OPT_GENERIC_PLAN : 0);
+							  types, array ? CURSOR_OPT_GENERIC_PLAN : 0);
 	if (!reader->forced)
 	{
 		if (SPI_keepplan(plan) != 0)
@@ -147,13 +156,24 @@ execute_announced(SPIPlanPtr plan, Datum *values, const char *nulls,
 	return rc;
 }
 
+static Datum
+array_of_keys(const pg_uuid_t *keys, int nkeys)
+{
+	Datum	   *values = palloc(nkeys * sizeof(Datum));
+
+	for (int i = 0; i < nkeys; i++)
+		values[i] = UUIDPGetDatum(&keys[i]);
+	return PointerGetDatum(construct_array(values, nkeys, UUIDOID, UUID_LEN, false,
+										   TYPALIGN_CHAR));
+}
+
 /*
- * Runs a statement, inside SPI_connect.  Returns the number of rows that it found
- * or changed.
+ * Runs a statement, inside SPI_connect, on a step, or on those of an array.
+ * Returns the number of rows that it found or changed.
  */
 uint64
 tckpt_steps_execute(TckptSteps *steps, TckptStatement statement,
-					const pg_uuid_t *step, const Jsonb *checkpoint,
+					const pg_uuid_t *key, int nkeys, const Jsonb *checkpoint,
 					const TckptAnnouncement *announcement,
 					const TckptReader *reader)
 {
@@ -162,10 +182,8 @@ tckpt_steps_execute(TckptSteps *steps, TckptStatement statement,
 	char		nulls[] = {' ', checkpoint == NULL ? 'n' : ' ', ' ', '\0'};
 	int			rc;
 
-	values[0] = UUIDPGetDatum(step);
-	if (SPI_getargtypeid(plan, 0) == UUIDARRAYOID)
-		values[0] = PointerGetDatum(construct_array(values, 1, UUIDOID, UUID_LEN, false,
-													TYPALIGN_CHAR));
+	values[0] = SPI_getargtypeid(plan, 0) == UUIDARRAYOID ?
+		array_of_keys(key, nkeys) : UUIDPGetDatum(key);
 	values[1] = checkpoint == NULL ? (Datum) 0 : JsonbPGetDatum(checkpoint);
 
 	/* the clock in UTC is what a column without time zone gets */
@@ -179,7 +197,7 @@ tckpt_steps_execute(TckptSteps *steps, TckptStatement statement,
 		ereport(ERROR,
 				(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("step \"%s\" could not be updated",
-						tckpt_step_name(step)),
+						tckpt_step_name(key)),
 				 errdetail("A rule on table %s rewrote the statement.",
 						   steps->table),
 				 errhint("Drop the rule.")));

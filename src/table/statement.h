@@ -19,7 +19,7 @@ extern const char *tckpt_processed_column(const TckptSteps *steps);
 extern void tckpt_steps_read_as(const TckptSteps *steps, bool processed,
 								TckptReader *reader);
 extern uint64 tckpt_steps_execute(TckptSteps *steps, TckptStatement statement,
-								  const pg_uuid_t *step, const Jsonb *checkpoint,
+								  const pg_uuid_t *key, int nkeys, const Jsonb *checkpoint,
 								  const TckptAnnouncement *announcement,
 								  const TckptReader *reader);
 

@@ -97,7 +97,7 @@ select_step(TckptSteps *steps, TckptStatement statement, const pg_uuid_t *step,
 	memset(row, 0, sizeof(*row));
 	tckpt_steps_read_as(steps, statement != TCKPT_STATEMENT_READ, &reader);
 	SPI_connect();
-	found = tckpt_steps_execute(steps, statement, step, NULL, NULL, &reader) > 0;
+	found = tckpt_steps_execute(steps, statement, step, 1, NULL, NULL, &reader) > 0;
 	tckpt_require_columns(steps->table, SPI_tuptable->tupdesc, row_types,
 						  statement == TCKPT_STATEMENT_READ ? 1 : 2);
 	if (found)
@@ -179,6 +179,63 @@ tckpt_steps_state(TckptSteps *steps, const pg_uuid_t *step, bool *processed)
 	return seen;
 }
 
+static int
+by_step(const void *a, const void *b)
+{
+	return memcmp(&((const TckptStepState *) a)->step,
+				  &((const TckptStepState *) b)->step, sizeof(pg_uuid_t));
+}
+
+/* What was found of a step; NULL if it was not among those looked for. */
+TckptStepState *
+tckpt_steps_state_of(TckptStepState *states, int nstates, const pg_uuid_t *step)
+{
+	TckptStepState key = {.step = *step};
+
+	return bsearch(&key, states, nstates, sizeof(TckptStepState), by_step);
+}
+
+/*
+ * As tckpt_steps_state(), by one statement for many steps, which are put in the
+ * order in which tckpt_steps_state_of() finds them.
+ */
+void
+tckpt_steps_states(TckptSteps *steps, TckptStepState *states, int nstates)
+{
+	pg_uuid_t  *keys = palloc(nstates * sizeof(pg_uuid_t));
+	TckptReader reader = {0};
+	uint64		found;
+
+	qsort(states, nstates, sizeof(TckptStepState), by_step);
+	for (int i = 0; i < nstates; i++)
+		keys[i] = states[i].step;
+
+	tckpt_steps_read_as(steps, true, &reader);
+	SPI_connect();
+	found = tckpt_steps_execute(steps, TCKPT_STATEMENT_STATES, keys, nstates, NULL, NULL,
+								&reader);
+	tckpt_require_columns(steps->table, SPI_tuptable->tupdesc, row_types,
+						  lengthof(row_types));
+	for (uint64 i = 0; i < found; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TckptStep	row;
+		TckptStepState *state;
+		bool		isnull;
+		Datum		key = SPI_getbinval(tuple, SPI_tuptable->tupdesc, 3, &isnull);
+
+		state = isnull ? NULL : tckpt_steps_state_of(states, nstates, DatumGetUUIDP(key));
+		if (state == NULL)
+			continue;
+		read_row(tuple, SPI_tuptable->tupdesc, CurrentMemoryContext, &row);
+		state->seen = true;
+		state->processed = row.processed;
+	}
+	SPI_finish();
+	tckpt_read_done(&reader);
+	pfree(keys);
+}
+
 /*
  * The newest version of a step's row, locked until the transaction ends; false
  * if it is not there, others have it, or the caller may not change it.
@@ -239,8 +296,8 @@ tckpt_steps_write(TckptSteps *steps, const TckptRequest *request,
 	outcome->dispatch.context = CurrentMemoryContext;
 	tckpt_write_as_caller(&reader);
 	SPI_connect();
-	changed = tckpt_steps_execute(steps, TCKPT_STATEMENT_WRITE, &request->step, parts, &announcement,
-								  &reader);
+	changed = tckpt_steps_execute(steps, TCKPT_STATEMENT_WRITE, &request->step, 1, parts,
+								  &announcement, &reader);
 	SPI_finish();
 	tckpt_read_done(&reader);
 
@@ -278,7 +335,7 @@ update_locked(TckptSteps *steps, TckptStatement statement,
 
 	tckpt_write_as_caller(&reader);
 	SPI_connect();
-	changed = tckpt_steps_execute(steps, statement, step, checkpoint,
+	changed = tckpt_steps_execute(steps, statement, step, 1, checkpoint,
 								  checkpoint == NULL ? &announcement : NULL, &reader);
 	SPI_finish();
 	tckpt_read_done(&reader);

@@ -21,6 +21,14 @@ typedef struct TckptStep
 	bool		processed;		/* false if the table has no such column */
 } TckptStep;
 
+/* What a look finds of a step */
+typedef struct TckptStepState
+{
+	pg_uuid_t	step;
+	bool		seen;
+	bool		processed;
+} TckptStepState;
+
 /* A walk over steps of the table */
 typedef struct TckptStepScan TckptStepScan;
 
@@ -35,6 +43,10 @@ extern bool tckpt_steps_peek(TckptSteps *steps, const pg_uuid_t *step,
 							 TckptStep *row);
 extern bool tckpt_steps_state(TckptSteps *steps, const pg_uuid_t *step,
 							  bool *processed);
+extern void tckpt_steps_states(TckptSteps *steps, TckptStepState *states,
+							   int nstates);
+extern TckptStepState *tckpt_steps_state_of(TckptStepState *states, int nstates,
+											const pg_uuid_t *step);
 extern bool tckpt_steps_try_lock(TckptSteps *steps, const pg_uuid_t *step,
 								 TckptStep *row);
 extern void tckpt_steps_raise_missing(const TckptSteps *steps,
