@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -63,11 +64,11 @@ struct TckptClaimable
 };
 
 static SysScanDesc
-begin_scan(TckptClaimable *walk, int nkeys, ScanKey keys)
+begin_scan(TckptClaimable *walk, Snapshot snapshot, int nkeys, ScanKey keys)
 {
 	MemoryContext caller = MemoryContextSwitchTo(walk->context);
 	SysScanDesc scan = systable_beginscan_ordered(walk->rel, walk->index,
-												  walk->snapshot, nkeys, keys);
+												  snapshot, nkeys, keys);
 
 	MemoryContextSwitchTo(caller);
 	return scan;
@@ -127,7 +128,7 @@ begin_part(TckptClaimable *walk, Lane *lane)
 	else if (lane->bounded)
 		ScanKeyInit(&keys[nkeys++], TCKPT_EVENT_ATTNO(TCKPT_EVENT_PRIORITY),
 					BTLessStrategyNumber, F_INT2LT, Int16GetDatum(lane->below));
-	lane->scan = begin_scan(walk, nkeys, keys);
+	lane->scan = begin_scan(walk, walk->snapshot, nkeys, keys);
 	return true;
 }
 
@@ -230,47 +231,48 @@ add_lane(TckptClaimable *walk, const char *queue)
 	lane->front = tckpt_front_find(RelationGetRelid(walk->rel), queue, walk->now);
 }
 
-/* Finds the queues that have events, each by a look behind the one before. */
-static List *
-find_queues(TckptClaimable *walk)
+/* The queue of a row, whoever sees it; NULL if somebody has made it too long. */
+static char *
+queue_of(TckptClaimable *walk, HeapTuple tuple)
 {
-	TckptSearch search = tckpt_front_search();
-	List	   *queues = NIL;
+	bool		isnull;
+	Datum		queue = heap_getattr(tuple, TCKPT_EVENT_ATTNO(TCKPT_EVENT_QUEUE),
+									 RelationGetDescr(walk->rel), &isnull);
 
-	for (;;)
+	/* what is out of line may be gone with a row that nobody sees */
+	if (isnull || VARATT_IS_EXTERNAL(DatumGetPointer(queue)))
+		return NULL;
+	return TextDatumGetCString(queue);
+}
+
+/*
+ * A lane for each queue that the index has, found by a look behind the one before.
+ * The look takes the first row that is there, also one that nobody sees any more:
+ * so it costs the same however many of these an old snapshot keeps.
+ */
+static void
+add_all_lanes(TckptClaimable *walk)
+{
+	char	   *queue = NULL;
+
+	do
 	{
 		ScanKeyData key;
 		SysScanDesc scan;
 		HeapTuple	tuple;
-		TckptEvent	event;
-		bool		whole;
+		char	   *next = NULL;
 
 		CHECK_FOR_INTERRUPTS();
-		if (queues != NIL)
-			init_queue_key(&key, BTGreaterStrategyNumber, F_TEXT_GT, llast(queues));
-		scan = begin_scan(walk, queues != NIL ? 1 : 0, &key);
-		tuple = next_tuple(walk, scan);
-		whole = HeapTupleIsValid(tuple) && tckpt_event_read(walk->rel, tuple, &event);
+		if (queue != NULL)
+			init_queue_key(&key, BTGreaterStrategyNumber, F_TEXT_GT, queue);
+		scan = begin_scan(walk, SnapshotAny, queue != NULL ? 1 : 0, &key);
+		while (next == NULL && HeapTupleIsValid(tuple = next_tuple(walk, scan)))
+			next = queue_of(walk, tuple);
 		systable_endscan_ordered(scan);
-		if (!whole)
-			break;
-		queues = lappend(queues, pstrdup(event.queue));
-	}
-	tckpt_front_learn_queues(RelationGetRelid(walk->rel), &search, queues);
-	return queues;
-}
-
-/* A lane for each queue that has events. */
-static void
-add_all_lanes(TckptClaimable *walk)
-{
-	List	   *queues;
-	ListCell   *cell;
-
-	if (!tckpt_front_queues(RelationGetRelid(walk->rel), walk->now, &queues))
-		queues = find_queues(walk);
-	foreach(cell, queues)
-		add_lane(walk, lfirst(cell));
+		queue = next;
+		if (queue != NULL)
+			add_lane(walk, queue);
+	} while (queue != NULL);
 }
 
 /*
@@ -302,7 +304,7 @@ tckpt_claimable_begin(Oid function, TimestampTz now, char *const *queues,
 	{
 		/* somebody has dropped constraints: all of them, in the index's order */
 		add_lane(walk, "");
-		walk->lanes[0].scan = begin_scan(walk, 0, NULL);
+		walk->lanes[0].scan = begin_scan(walk, walk->snapshot, 0, NULL);
 	}
 	else if (nqueues == 0)
 		add_all_lanes(walk);

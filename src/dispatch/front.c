@@ -28,7 +28,7 @@
  * A search from the front is due after so many times what the last one took, and
  * not before so long, in microseconds
  */
-#define FRONT_SHARE		20
+#define FRONT_SHARE		50
 #define FRONT_INTERVAL	USECS_PER_SEC
 
 /* Commits so late are found where a walk begins, in microseconds */
@@ -37,15 +37,6 @@
 #define MAX_QUEUES		16
 
 static TckptFront fronts[MAX_QUEUES];
-
-/* The queues that there were when it last took long to find out */
-static struct
-{
-	Oid			relid;
-	TimestampTz due;			/* they are looked for again */
-	int			n;
-	char		queues[MAX_QUEUES][NAMEDATALEN];
-}			all_queues;
 
 static int64
 buffers_read(void)
@@ -63,21 +54,6 @@ tckpt_front_search(void)
 	};
 
 	return search;
-}
-
-static bool
-is_short(const TckptSearch *search, int nfronts)
-{
-	return buffers_read() - search->buffers <= SHORT_FRONT * nfronts;
-}
-
-/* When a search that took long is to be done again. */
-static TimestampTz
-due_again(const TckptSearch *search)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	return now + Max(FRONT_INTERVAL, FRONT_SHARE * (now - search->began));
 }
 
 /* The front of a queue, where it is known and still good; or NULL. */
@@ -143,42 +119,15 @@ tckpt_front_learn(Oid relid, const char *queue, const TckptSearch *search,
 				  TimestampTz now, const TckptEvent *first)
 {
 	TckptFront *front = find_room(now);
+	TimestampTz end = GetCurrentTimestamp();
 
-	if (front == NULL || is_short(search, 1))
+	if (front == NULL || buffers_read() - search->buffers <= SHORT_FRONT)
 		return;
 	front->relid = relid;
 	strlcpy(front->queue, queue, sizeof(front->queue));
-	front->due = due_again(search);
+	front->due = end + Max(FRONT_INTERVAL, FRONT_SHARE * (end - search->began));
 	front->nplaces = 0;
 	tckpt_front_move(front, 0, now);
 	if (first != NULL)
 		tckpt_front_move(front, first->priority, first->available_at);
-}
-
-/* The queues that have events, as names; false if they are to be looked for. */
-bool
-tckpt_front_queues(Oid relid, TimestampTz now, List **queues)
-{
-	*queues = NIL;
-	if (all_queues.relid != relid || all_queues.due <= now)
-		return false;
-	for (int i = 0; i < all_queues.n; i++)
-		*queues = lappend(*queues, all_queues.queues[i]);
-	return true;
-}
-
-/* These were found.  If that took long, they are not looked for for a while. */
-void
-tckpt_front_learn_queues(Oid relid, const TckptSearch *search, List *queues)
-{
-	ListCell   *cell;
-
-	all_queues.due = 0;
-	if (list_length(queues) > MAX_QUEUES || is_short(search, list_length(queues) + 1))
-		return;
-	all_queues.relid = relid;
-	all_queues.due = due_again(search);
-	all_queues.n = 0;
-	foreach(cell, queues)
-		strlcpy(all_queues.queues[all_queues.n++], lfirst(cell), NAMEDATALEN);
 }

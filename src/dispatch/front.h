@@ -8,8 +8,6 @@
 #ifndef TCKPT_FRONT_H
 #define TCKPT_FRONT_H
 
-#include "nodes/pg_list.h"
-
 #include "dispatch/event_row.h"
 
 /* Priorities of a queue that are remembered */
@@ -45,9 +43,5 @@ extern void tckpt_front_learn(Oid relid, const char *queue,
 							  const TckptSearch *search, TimestampTz now,
 							  const TckptEvent *first);
 extern void tckpt_front_move(TckptFront *front, int priority, TimestampTz at);
-
-extern bool tckpt_front_queues(Oid relid, TimestampTz now, List **queues);
-extern void tckpt_front_learn_queues(Oid relid, const TckptSearch *search,
-									 List *queues);
 
 #endif							/* TCKPT_FRONT_H */
