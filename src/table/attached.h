@@ -26,6 +26,8 @@ typedef enum TckptStatement
 	TCKPT_STATEMENT_LOCK,
 	TCKPT_STATEMENT_TRY_LOCK,
 	TCKPT_STATEMENT_WRITE,		/* $2 the checkpoint, $3 updated_at */
+	TCKPT_STATEMENT_FIND,		/* of a cursor */
+	TCKPT_STATEMENT_WRITE_FOUND,	/* $1 unused, else as WRITE */
 	TCKPT_STATEMENT_STORE,		/* $2 the checkpoint */
 	TCKPT_STATEMENT_RESET		/* $2 unused, $3 updated_at */
 } TckptStatement;
@@ -42,6 +44,7 @@ typedef struct TckptSteps
 	char	   *reset;			/* what a retry sets, as in UPDATE; may be "" */
 	AttrNumber	processed;		/* InvalidAttrNumber: no such column */
 	Oid			updated_at;		/* its type; InvalidOid: no such column */
+	bool		versions_pile_up;	/* the last write met many of a row */
 	SPIPlanPtr	plans[TCKPT_NSTATEMENTS];	/* NULL: none is kept */
 	MemoryContext context;		/* of all this, but for the plans */
 	struct TckptSteps *next;	/* in the list of those replaced */

@@ -8,20 +8,34 @@
  * other triggers apply.  What only reads is read as the table's owner where the
  * caller is a superuser.  They name everything with its schema.
  *
+ * An old snapshot keeps each version of a row, and an UPDATE by the key meets all
+ * of them.  Where they pile up the newest is found first, by a cursor, and updated
+ * there.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "utils/array.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "table/statement.h"
 #include "tasker_checkpoint.h"
+
+/* The cursor whose row is updated */
+#define FOUND_CURSOR	"tasker_checkpoint_found"
+
+/* Buffers that a write reads if it meets few versions of its row */
+#define FEW_BUFFERS		200
 
 /* What stands for processed, whether or not there is such a column. */
 const char *
@@ -40,7 +54,7 @@ static bool
 is_newest_first(const TckptSteps *steps, TckptStatement statement)
 {
 	return (statement == TCKPT_STATEMENT_READ || statement == TCKPT_STATEMENT_PEEK ||
-			statement == TCKPT_STATEMENT_STATE) &&
+			statement == TCKPT_STATEMENT_STATE || statement == TCKPT_STATEMENT_FIND) &&
 		get_rel_relkind(steps->trigger.relid) == RELKIND_RELATION;
 }
 
@@ -51,6 +65,8 @@ is_newest_first(const TckptSteps *steps, TckptStatement statement)
 static char *
 condition_text(const TckptSteps *steps, TckptStatement statement)
 {
+	if (statement == TCKPT_STATEMENT_WRITE_FOUND)
+		return psprintf("CURRENT OF %s", FOUND_CURSOR);
 	if (is_newest_first(steps, statement))
 		return psprintf("%s OPERATOR(pg_catalog.=) ANY ($1) ORDER BY %s.%s DESC LIMIT 1",
 						steps->key, steps->table, steps->key);
@@ -69,6 +85,9 @@ statement_text(const TckptSteps *steps, TckptStatement statement)
 
 	if (statement == TCKPT_STATEMENT_READ)
 		return psprintf("SELECT %s FROM %s WHERE %s", steps->checkpoint, steps->table,
+						condition_text(steps, statement));
+	if (statement == TCKPT_STATEMENT_FIND)
+		return psprintf("SELECT %s FROM %s WHERE %s", steps->key, steps->table,
 						condition_text(steps, statement));
 	if (statement == TCKPT_STATEMENT_STATES)
 		return psprintf("SELECT NULL::pg_catalog.jsonb, %s, %s FROM %s WHERE %s",
@@ -110,6 +129,25 @@ tckpt_steps_read_as(const TckptSteps *steps, bool processed, TckptReader *reader
 }
 
 /*
+ * Makes a generic plan now, while it must go along the index: under row security
+ * the planner expects so few rows that it would sort them, and to sort them it
+ * meets all versions.
+ */
+static void
+plan_along_index(SPIPlanPtr plan, bool kept)
+{
+	int			level = NewGUCNestLevel();
+	CachedPlan *made;
+
+	(void) set_config_option("enable_sort", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	made = SPI_plan_get_cached_plan(plan);
+	if (made != NULL)
+		ReleaseCachedPlan(made, kept ? CurrentResourceOwner : NULL);
+	AtEOXact_GUC(false, level);
+}
+
+/*
  * The plan of a statement, kept unless it is one for this time alone.  One for an
  * array is a generic one: its planning does not look at the keys.
  */
@@ -133,7 +171,17 @@ statement_plan(TckptSteps *steps, TckptStatement statement,
 			elog(ERROR, "SPI_keepplan failed");
 		*kept = plan;
 	}
+	if (is_newest_first(steps, statement))
+		plan_along_index(plan, *kept == plan);
 	return plan;
+}
+
+static void
+forget_plan(TckptSteps *steps, TckptStatement statement)
+{
+	if (steps->plans[statement] != NULL)
+		SPI_freeplan(steps->plans[statement]);
+	steps->plans[statement] = NULL;
 }
 
 /* Executes a plan while the guard expects what is announced. */
@@ -204,4 +252,88 @@ tckpt_steps_execute(TckptSteps *steps, TckptStatement statement,
 	}
 	tckpt_require_table(reader, plan, steps->trigger.relid, steps->table);
 	return SPI_processed;
+}
+
+static int64
+buffers_read(void)
+{
+	return pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
+}
+
+/*
+ * Whether a cursor goes along an index, as it is meant to, and no further than to
+ * the newest version: then an UPDATE can go by its place.
+ */
+static bool
+is_along_index(Portal portal)
+{
+	PlannedStmt *planned = linitial_node(PlannedStmt, portal->stmts);
+	Plan	   *scan = outerPlan(planned->planTree);
+
+	return IsA(planned->planTree, Limit) && (IsA(scan, IndexScan) || IsA(scan, IndexOnlyScan));
+}
+
+/*
+ * Updates the newest version of a row where a cursor finds it.  If that can't be
+ * done, or somebody has changed the row since, the result is 0, and the guard has
+ * decided nothing.
+ */
+static uint64
+write_found(TckptSteps *steps, const Jsonb *checkpoint,
+			const TckptAnnouncement *announcement, const TckptReader *reader)
+{
+	const pg_uuid_t *step = &announcement->request->step;
+	SPIPlanPtr	plan;
+	Datum		values[3] = {array_of_keys(step, 1)};
+	Portal		portal;
+	bool		along_index;
+	uint64		changed = 0;
+
+	/* one is open while a trigger of the table's calls us again */
+	if (!is_newest_first(steps, TCKPT_STATEMENT_FIND) || has_subclass(steps->trigger.relid) ||
+		PortalIsValid(GetPortalByName(FOUND_CURSOR)))
+		return 0;
+
+	plan = statement_plan(steps, TCKPT_STATEMENT_FIND, reader);
+	portal = SPI_cursor_open(FOUND_CURSOR, plan, values, " nn", false);
+
+	/* code of the table's owner that runs meanwhile must not close it */
+	PinPortal(portal);
+	along_index = is_along_index(portal);
+	if (along_index)
+	{
+		SPI_cursor_fetch(portal, true, 1);
+		if (SPI_processed > 0)
+			changed = tckpt_steps_execute(steps, TCKPT_STATEMENT_WRITE_FOUND, step, 1,
+										  checkpoint, announcement, reader);
+	}
+	UnpinPortal(portal);
+	SPI_cursor_close(portal);
+
+	/* it was made anew, by whom the other plan was not good for */
+	if (!along_index)
+		forget_plan(steps, TCKPT_STATEMENT_FIND);
+	return changed;
+}
+
+/*
+ * Runs the UPDATE that is announced, inside SPI_connect.  Returns the number of rows
+ * that it changed.
+ */
+uint64
+tckpt_steps_execute_write(TckptSteps *steps, const Jsonb *checkpoint,
+						  const TckptAnnouncement *announcement,
+						  const TckptReader *reader)
+{
+	const TckptOutcome *outcome = announcement->outcome;
+	int64		before = buffers_read();
+	uint64		changed = 0;
+
+	if (steps->versions_pile_up)
+		changed = write_found(steps, checkpoint, announcement, reader);
+	if (changed == 0 && !outcome->guarded && outcome->verdict == TCKPT_ADMITTED)
+		changed = tckpt_steps_execute(steps, TCKPT_STATEMENT_WRITE, &announcement->request->step,
+									  1, checkpoint, announcement, reader);
+	steps->versions_pile_up = buffers_read() - before > FEW_BUFFERS;
+	return changed;
 }

@@ -22,5 +22,8 @@ extern uint64 tckpt_steps_execute(TckptSteps *steps, TckptStatement statement,
 								  const pg_uuid_t *key, int nkeys, const Jsonb *checkpoint,
 								  const TckptAnnouncement *announcement,
 								  const TckptReader *reader);
+extern uint64 tckpt_steps_execute_write(TckptSteps *steps, const Jsonb *checkpoint,
+										const TckptAnnouncement *announcement,
+										const TckptReader *reader);
 
 #endif							/* TCKPT_STATEMENT_H */

@@ -296,8 +296,7 @@ tckpt_steps_write(TckptSteps *steps, const TckptRequest *request,
 	outcome->dispatch.context = CurrentMemoryContext;
 	tckpt_write_as_caller(&reader);
 	SPI_connect();
-	changed = tckpt_steps_execute(steps, TCKPT_STATEMENT_WRITE, &request->step, 1, parts,
-								  &announcement, &reader);
+	changed = tckpt_steps_execute_write(steps, parts, &announcement, &reader);
 	SPI_finish();
 	tckpt_read_done(&reader);
 
