@@ -28,14 +28,19 @@ SHORT = (
         "yield / plain UPDATE, history 100",
     ),
     (
-        "the ten-thousandth yield of a step, against the two-hundredth",
-        "growth",
-        "cpu of yield 10000 / 200",
+        "WAL of a checkpoint under a claim at the defaults, ten entries of history kept",
+        "defaults",
+        "WAL of a fenced save",
     ),
     (
-        "yields a second of 64 workers with wake-ups by the notifier, against none",
-        "workers",
-        "notifier / notify off, 64 workers",
+        "from the commit of a dispatch to the handler's start, 24 workers waiting, p99",
+        "herd",
+        "p99, 24 waiting",
+    ),
+    (
+        "cycles of claim and yield a second, of 800, while a snapshot has been open for ten minutes",
+        "horizon",
+        "cycle, a snapshot open, minute 10",
     ),
 )
 Line = dict[str, str]

@@ -30,9 +30,24 @@ SELECT * FROM tasker_checkpoint_yield(:step::uuid, :items::jsonb, :items,
 """
 PLAIN = f"""\\set n random(0, 199)
 \\set step random(0, {STEPS - 1})
-UPDATE plain.workflow_steps SET checkpoint = (SELECT doc FROM docs WHERE n = :n),
-updated_at = now() WHERE workflow_step_uuid = {STEP.replace("client_id", "step")};
+UPDATE plain.steps SET checkpoint = (SELECT doc FROM docs WHERE n = :n),
+updated_at = now() WHERE id = {STEP.replace("client_id", "step")};
 """
+# a table of the application's own, and one like it without a guard
+OWN_TABLES = """
+    SELECT tasker_checkpoint_detach();
+    CREATE TABLE steps (
+        id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text, inputs jsonb,
+        processed boolean NOT NULL DEFAULT false,
+        created_at timestamptz NOT NULL DEFAULT now(),
+        updated_at timestamptz NOT NULL DEFAULT now(), checkpoint jsonb
+    );
+    CREATE TABLE plain.steps (LIKE steps INCLUDING ALL);
+    SELECT tasker_checkpoint_attach('steps', 'id');
+    INSERT INTO steps (id) SELECT workflow_step_uuid FROM tasker.workflow_steps;
+    INSERT INTO plain.steps SELECT * FROM steps;
+    SELECT count(tasker_checkpoint_dispatch(id)) FROM steps;
+    """
 
 
 class Snapshot(AbstractContextManager["Snapshot"]):
@@ -41,7 +56,7 @@ class Snapshot(AbstractContextManager["Snapshot"]):
     def __enter__(self) -> "Snapshot":
         self._session = NOTIFIER.session(DATABASE)
         self._session.sql("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        self._session.sql("SELECT count(*) FROM tasker.workflow_steps")
+        self._session.sql("SELECT count(*) FROM steps")
         return self
 
     def __exit__(
@@ -80,7 +95,7 @@ class Dump(AbstractContextManager["Dump"]):
 
 
 def _prepare() -> None:
-    """Make a database of 500 dispatched steps with full histories."""
+    """Make a database of 500 dispatched steps, and documents with full histories."""
     NOTIFIER.create(DATABASE)
     keys = NOTIFIER.add_steps(DATABASE, STEPS)
     number_steps(NOTIFIER, DATABASE, keys)
@@ -95,13 +110,12 @@ def _prepare() -> None:
         "CREATE TABLE ballast AS SELECT repeat(md5(n::text), 100) AS t"
         " FROM generate_series(1, 2000) n"
     )
-    save.session.sql(
-        "SELECT count(tasker_checkpoint_dispatch(workflow_step_uuid))"
-        " FROM tasker.workflow_steps"
-    )
-    save.session.sql("VACUUM ANALYZE")
     save.close()
     plain.close()
+    with NOTIFIER.session(DATABASE, client_min_messages="error") as session:
+        for statement in OWN_TABLES.split(";\n")[:-1]:
+            session.sql(statement)
+        session.sql("VACUUM ANALYZE")
 
 
 def horizon(row: Row) -> None:
