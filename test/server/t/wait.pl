@@ -1,7 +1,7 @@
 # Workers that wait hold no snapshot, transaction id or lock of a table, and leave at
 # once when they are told to: by a cancel, a terminate, a client that is gone, DROP
-# EXTENSION, DROP DATABASE, a shutdown, the postmaster's death. A standby refuses, and
-# lets them wait once it is promoted.
+# EXTENSION, DROP DATABASE, a timeout, a shutdown, the postmaster's death. A standby
+# refuses, and lets them wait once it is promoted.
 
 use strict;
 use warnings;
@@ -151,6 +151,24 @@ like($stderr, qr/database "other" is being accessed by other users/, 'DROP DATAB
 leave_at_once(
 	sub { $node->safe_psql('postgres', 'DROP DATABASE other WITH (FORCE)'); },
 	qr/^(FATAL:  terminating connection due to administrator command\n(?:.*\n)*?){2}/, 'DROP DATABASE WITH (FORCE)', @waiters);
+
+# Settings that end a transaction: each look is one of its own. statement_timeout is in
+# sql/wait.sql.
+sub wait_under
+{
+	my ($setting, $seconds) = @_;
+	my ($ret, $stdout, $stderr) = $node->psql('postgres', "SET $setting; CALL tasker_checkpoint_wait('{other}', '$seconds s'); SELECT 'returned'");
+
+	return $stdout . $stderr;
+}
+is(wait_under(q{idle_in_transaction_session_timeout = '100 ms'}, 0.5), 'returned', 'who waits is not idle in a transaction');
+SKIP:
+{
+	skip 'this server has no transaction_timeout', 2 if $major < 17;
+	like(wait_under(q{transaction_timeout = '1 s'}, 3600), qr/FATAL:  terminating connection due to transaction timeout/,
+		'transaction_timeout ends the session');
+	is(wait_under(q{transaction_timeout = '6 s'}, 8), 'returned', 'but not if it is longer than from look to look');
+}
 
 # A standby
 $node->backup('base');
