@@ -306,6 +306,7 @@ watch()
 		valgrind)
 			tc_need valgrind
 			tc_flags='-g -O1'
+			tc_env="$tc_env PG_TEST_TIMEOUT_DEFAULT=1800"
 			tc_user mkdir "$tc_home/valgrind"
 			tc_user mv "$tc_bin/postgres" "$tc_bin/postgres.watched"
 			tc_user tee "$tc_bin/postgres" >/dev/null <<-EOF

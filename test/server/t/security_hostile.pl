@@ -13,6 +13,8 @@ my $seed = $ENV{HOSTILE_SEED} // 20261127;
 note("HOSTILE_SEED=$seed");
 srand($seed);
 my $calls_per_round = $ENV{HOSTILE_CALLS} // 700;
+# 20 s; longer where all takes longer
+my $statement_timeout = int($PostgreSQL::Test::Utils::timeout_default / 9);
 
 my $step = '00000000-0000-0000-0000-000000000001';
 my $other = '00000000-0000-0000-0000-000000000002';
@@ -132,8 +134,7 @@ fsync = off
 log_statement = none
 log_line_prefix = '%e '
 max_prepared_transactions = 5
-statement_timeout = '20s'
-} . ($preload ? "shared_preload_libraries = tasker_checkpoint\n" : ''));
+} . "statement_timeout = '${statement_timeout}s'\n" . ($preload ? "shared_preload_libraries = tasker_checkpoint\n" : ''));
 	$node->start;
 	my $asserts = $node->safe_psql('postgres', 'SHOW debug_assertions') eq 'on';
 	$node->safe_psql('postgres', q{
