@@ -15,7 +15,7 @@ CREATE ROLE regress_tckpt_worker;
 GRANT SELECT, INSERT, DELETE ON steps, workflows TO regress_tckpt_deleter;
 GRANT SELECT, UPDATE ON steps TO regress_tckpt_worker;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO regress_tckpt_worker;
-REVOKE EXECUTE ON FUNCTION tasker_checkpoint_forget() FROM regress_tckpt_worker;
+REVOKE EXECUTE ON FUNCTION tasker_checkpoint_forget() FROM PUBLIC, regress_tckpt_worker;
 GRANT SELECT ON events TO regress_tckpt_deleter, regress_tckpt_worker;
 RESET client_min_messages;
 SET ROLE regress_tckpt_deleter;

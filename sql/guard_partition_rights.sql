@@ -1,4 +1,4 @@
--- Who adds a partition to the steps table needs EXECUTE on the guard, and on what is beside it
+-- Who adds a partition to the steps table needs EXECUTE on the guard
 \set SHOW_CONTEXT never
 \set s1 00000000-0000-0000-0000-000000000001
 SET client_min_messages = error;
@@ -16,13 +16,9 @@ SET ROLE regress_tckpt_owner;
 CREATE TABLE regress_tckpt.part PARTITION OF regress_tckpt.steps FOR VALUES WITH (MODULUS 1, REMAINDER 0); -- fail
 CREATE TABLE regress_tckpt.part (id uuid PRIMARY KEY, checkpoint jsonb);
 ALTER TABLE regress_tckpt.steps ATTACH PARTITION regress_tckpt.part FOR VALUES WITH (MODULUS 1, REMAINDER 0); -- fail
-RESET ROLE;
-GRANT EXECUTE ON FUNCTION tasker_checkpoint_guard() TO regress_tckpt_owner;
-SET ROLE regress_tckpt_owner;
-ALTER TABLE regress_tckpt.steps ATTACH PARTITION regress_tckpt.part FOR VALUES WITH (MODULUS 1, REMAINDER 0); -- fail
 \set VERBOSITY default
 RESET ROLE;
-GRANT EXECUTE ON FUNCTION tasker_checkpoint_forget() TO regress_tckpt_owner;
+GRANT EXECUTE ON FUNCTION tasker_checkpoint_guard() TO regress_tckpt_owner;
 SET ROLE regress_tckpt_owner;
 ALTER TABLE regress_tckpt.steps ATTACH PARTITION regress_tckpt.part FOR VALUES WITH (MODULUS 1, REMAINDER 0);
 -- what the partition has written is guarded, by whomever

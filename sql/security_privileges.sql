@@ -28,11 +28,11 @@ FROM (VALUES
 	('everybody', 'own_functions workers missing_rights needless_rights'),
 	('everybody', 'check_table check_guard check_trigger_order check_index check_fillfactor check_compression check_hot_share'),
 	('everybody', 'check_bloat check_snapshots check_limits check_events check_grants check_settings check_notifier check_notify_queue'),
-	('everybody', 'check_connections check_replication check_names check_version'),
+	('everybody', 'check_connections check_replication check_names check_version forget'),
 	('worker', 'wait claim heartbeat complete release yield save yield_step_event'),
 	('worker and operator', 'dispatch'),
 	('operator', 'pause resume cancel rewind clear reset_for_retry attach detach doctor stats stats_reset purge trim purge_events purge_archive'),
-	('superuser', 'guard forget attach_table attach_indexes')
+	('superuser', 'guard attach_table attach_indexes')
 ) c (class, names), string_to_table(names, ' ') name;
 CREATE TEMPORARY VIEW functions AS
 SELECT p.oid, p.oid::regprocedure::text AS function, p.prosecdef, p.prokind, p.proargtypes, c.class

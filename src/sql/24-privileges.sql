@@ -81,6 +81,10 @@ GRANT EXECUTE ON FUNCTION
     tasker_checkpoint_limits()
 TO PUBLIC;
 
+-- Nobody gets anything by a trigger that calls it: beside a guard that counts it does what attach
+-- has it do, and elsewhere nothing. EXECUTE on the guard alone is the right to register.
+GRANT EXECUTE ON FUNCTION tasker_checkpoint_forget() TO PUBLIC;
+
 -- What these tell is in the catalogs, in settings, or in the library; what they ask for
 -- besides they ask for as the caller.
 GRANT EXECUTE ON FUNCTION
