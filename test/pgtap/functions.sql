@@ -46,7 +46,7 @@ INSERT INTO contract VALUES
 	'TABLE(step_uuid uuid, has_event boolean, directive text, parked boolean, available_at timestamp with time zone, worker text, lease interval, lease_until timestamp with time zone, deliveries integer, sequence bigint, queue text, priority integer)', 'c', 'stable', 's', true, '{55000,P0002}'),
 ('tasker_checkpoint_doctor', '', 'TABLE("check" text, status text, found text, statement text)', 'sql', 'volatile', 'u', false, '{}'),
 ('tasker_checkpoint_exists', 'step_uuid uuid', 'boolean', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
-('tasker_checkpoint_forget', '', 'trigger', 'c', 'volatile', 'u', false, '{39P01}'),
+('tasker_checkpoint_forget', '', 'trigger', 'c', 'volatile', 'u', true, '{39P01}'),
 ('tasker_checkpoint_get', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_guard', '', 'trigger', 'c', 'volatile', 'u', false, '{23514,39P01,54000,55000,TC001,TC002,TC003}'),
 ('tasker_checkpoint_health', 'stale interval DEFAULT ''00:15:00''::interval, stalled integer DEFAULT 5, expired interval DEFAULT ''00:05:00''::interval, '
