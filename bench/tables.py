@@ -38,9 +38,9 @@ SHORT = (
         "p99, 24 waiting",
     ),
     (
-        "cycles of claim and yield a second, of 800, while a snapshot has been open for ten minutes",
+        "cycles of claim and yield a second, of 800, in the tenth minute of a pg_dump",
         "horizon",
-        "cycle, a snapshot open, minute 10",
+        "cycle, beside pg_dump, minute 10",
     ),
 )
 Line = dict[str, str]
