@@ -20,6 +20,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "executor/instrument.h"
 #include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/guc.h"
