@@ -166,7 +166,7 @@ subjects()
 
 sleeps()
 {
-	files '^(sql|test)/' | grep -v '\.sh$' | lines 'pg_sleep|\<(u?sleep|time\.sleep) *\('
+	files '^(sql|test)/' | lines 'pg_slee[p]|\<(u?slee[p]|time\.slee[p]) *\('
 }
 
 # A message that is no error has none of its own.

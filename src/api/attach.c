@@ -41,6 +41,7 @@
 #include "dispatch/events.h"
 #include "table/candidates.h"
 #include "table/forget.h"
+#include "table/statement.h"
 #include "table/steps.h"
 #include "tasker_checkpoint.h"
 #include "wakeup/pending.h"
@@ -64,16 +65,6 @@ typedef struct Attached
 	NameData	key;			/* these as they are */
 	NameData	checkpoint;
 } Attached;
-
-/* A statement that has no rows.  Raises what it does. */
-static void
-run_as_caller(const char *sql)
-{
-	SPI_connect();
-	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
-		elog(ERROR, "SPI_execute failed: %s", sql);
-	SPI_finish();
-}
 
 /*
  * Lets one attach after the other, until its transaction ends: two that overlap
@@ -142,7 +133,7 @@ make_forget(Oid function, Oid relid)
 	table = tckpt_table_name(relid);
 	if (table == NULL)
 		return;
-	run_as_caller(psprintf("CREATE TRIGGER zz_%s AFTER DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s.%s()",
+	tckpt_run_ddl(psprintf("CREATE TRIGGER zz_%s AFTER DELETE ON %s FOR EACH ROW EXECUTE FUNCTION %s.%s()",
 						   TCKPT_FORGET_NAME, table, tckpt_schema_of(function),
 						   TCKPT_FORGET_NAME));
 	CommandCounterIncrement();
@@ -171,7 +162,7 @@ comment_column(const Attached *attached)
 
 	if (GetComment(trigger->relid, RelationRelationId, trigger->checkpoint) != NULL)
 		return;
-	run_as_caller(psprintf("COMMENT ON COLUMN %s.%s IS '%s'", attached->table,
+	tckpt_run_ddl(psprintf("COMMENT ON COLUMN %s.%s IS '%s'", attached->table,
 						   quote_identifier(NameStr(attached->checkpoint)),
 						   CHECKPOINT_COMMENT));
 }

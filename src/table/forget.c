@@ -23,7 +23,6 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -32,6 +31,7 @@
 #include "table/attached.h"
 #include "table/forget.h"
 #include "table/key.h"
+#include "table/statement.h"
 #include "tasker_checkpoint.h"
 
 /* Whether a trigger is as tasker_checkpoint_attach() makes it. */
@@ -106,16 +106,11 @@ tckpt_forget_drop(Oid function, Oid relid)
 	{
 		const TckptForgetTrigger *trigger = lfirst(lc);
 		char	   *table = tckpt_table_name(relid);
-		char	   *sql;
 
 		if (table == NULL)
 			return;
-		sql = psprintf("DROP TRIGGER %s ON %s",
-					   quote_identifier(NameStr(trigger->name)), table);
-		SPI_connect();
-		if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
-			elog(ERROR, "SPI_execute failed: %s", sql);
-		SPI_finish();
+		tckpt_run_ddl(psprintf("DROP TRIGGER %s ON %s",
+							   quote_identifier(NameStr(trigger->name)), table));
 	}
 }
 

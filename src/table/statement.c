@@ -117,6 +117,16 @@ statement_text(const TckptSteps *steps, TckptStatement statement)
 					condition_text(steps, statement));
 }
 
+/* DDL, as the caller.  Raises what it does. */
+void
+tckpt_run_ddl(const char *sql)
+{
+	SPI_connect();
+	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "SPI_execute failed: %s", sql);
+	SPI_finish();
+}
+
 /* Begins to read key, checkpoint and, if so, processed; see reader.h. */
 void
 tckpt_steps_read_as(const TckptSteps *steps, bool processed, TckptReader *reader)

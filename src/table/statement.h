@@ -16,6 +16,7 @@
 #include "table/reader.h"
 
 extern const char *tckpt_processed_column(const TckptSteps *steps);
+extern void tckpt_run_ddl(const char *sql);
 extern void tckpt_steps_read_as(const TckptSteps *steps, bool processed,
 								TckptReader *reader);
 extern uint64 tckpt_steps_execute(TckptSteps *steps, TckptStatement statement,

@@ -472,11 +472,5 @@ tckpt_steps_scan_end(TckptStepScan *scan)
 void
 tckpt_steps_drop_guard(TckptSteps *steps)
 {
-	char	   *sql = psprintf("DROP TRIGGER %s ON %s",
-							   steps->trigger_name, steps->table);
-
-	SPI_connect();
-	if (SPI_execute(sql, false, 0) != SPI_OK_UTILITY)
-		elog(ERROR, "SPI_execute failed: %s", sql);
-	SPI_finish();
+	tckpt_run_ddl(psprintf("DROP TRIGGER %s ON %s", steps->trigger_name, steps->table));
 }
