@@ -2,7 +2,7 @@
 # sh test/run.sh [SUITE [NAME...]]
 #
 # A suite is one of regress, isolation, stock, parallel, outside, pgtap, server,
-# monitoring, workers and model.
+# monitoring, workers, packages and model.
 #
 # Installs what is missing (apt, as root or by sudo), builds with clang and gcc,
 # and runs the test suites, or those tests named, against a private server that
@@ -120,6 +120,7 @@ files()
 		pgtap) dir=test/pgtap ext=sql ;;
 		server | monitoring) dir=test/$1/t ext=pl ;;
 		workers | model) dir=test/$1 ext=py ;;
+		packages) dir=test/$1 ext=sh ;;
 	esac
 	shift
 	if [ $# -eq 0 ]; then
@@ -288,6 +289,26 @@ workers()
 	python_suite workers test/workers/run.py all ${1:+--only "$*"}
 }
 
+# The clients as their users get them: built, and installed into a project of nobody's.
+packages()
+{
+	# shellcheck disable=SC2046	# names without blanks
+	prove_suite packages prove -e sh $(files packages "$@")
+}
+
+# What they need, by their own words: "# Packages: ruby, libpq-dev (for pg)".
+packages_need()
+{
+	(cd "$tc_root" && files packages "$@" | xargs -r sed -n 's/^# Packages: *//p') |
+		sed 's/([^)]*)//g; s/\.$//' | tr -s ', ' '\n' | sort -u |
+		while read -r package; do
+			case $package in
+				nodejs | npm) command -v npm >/dev/null || echo "$package" ;;
+				*) echo "$package" ;;
+			esac
+		done
+}
+
 # Random calls against a model of what they should do. Names are its arguments.
 model()
 {
@@ -336,10 +357,10 @@ watched()
 	fi
 }
 
-suites=${SUITES:-regress isolation stock parallel outside pgtap server monitoring workers model}
+suites=${SUITES:-regress isolation stock parallel outside pgtap server monitoring workers packages model}
 case ${1-} in
 	'') ;;
-	regress | isolation | stock | parallel | outside | pgtap | server | monitoring | workers | model)
+	regress | isolation | stock | parallel | outside | pgtap | server | monitoring | workers | packages | model)
 		suites=$1
 		shift
 		;;
@@ -362,6 +383,11 @@ case $suites in
 		command -v npm >/dev/null || tc_need nodejs npm
 		;;
 	*model*) tc_need python3-psycopg ;;
+esac
+# shellcheck disable=SC2046	# names without blanks
+case $suites in
+	packages) tc_need $(packages_need "$@") ;;
+	*packages*) tc_need $(packages_need) ;;
 esac
 tc_private
 [ -z "${WATCH-}" ] || watch "$WATCH"
