@@ -5,7 +5,7 @@
 --
 -- as the owner of Tasker's schema. It can be repeated, and has to be after a
 -- migration that makes tasker.get_stale_tasks_for_dlq() anew. To undo it, drop that
--- function, and rename get_stale_tasks_unasked() back. docs/guide.md says more.
+-- function, and rename get_stale_tasks_unasked() back. docs/tasker.md says more.
 
 \set ON_ERROR_STOP on
 

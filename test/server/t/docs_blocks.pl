@@ -4,6 +4,9 @@
 use strict;
 use warnings;
 
+use lib 'test/server';
+
+use Blocks qw(blocks shown);
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -18,39 +21,23 @@ my %documents = map { $_ => $steps } glob('docs/*.md');
 $documents{'docs/operations.md'} .= slurp_file('examples/incidents.sql');
 $documents{'README.md'} = '';
 
-# The SQL blocks of a document, each with the output that it shows, if a block of
-# text follows at once.
-sub blocks
-{
-	my ($document) = @_;
-	my $text = slurp_file($document);
-	my @blocks;
-
-	while ($text =~ /^( *)```sql\n(.*?)^\1```\n(?:\n```text\n(.*?)^```$)?/msg)
-	{
-		my ($sql, $output) = ($2, $3);
-		my $line = 1 + (substr($text, 0, $-[0]) =~ tr/\n//);
-		push @blocks, { name => "$document:$line", sql => $sql, output => $output };
-	}
-	is(scalar(@blocks), scalar(() = $text =~ /^\s*```+\s*sql/mgi), "$document: blocks are found");
-	return @blocks;
-}
-
-# What a document shows has no blanks at the ends of lines, no empty lines, and
-# no line numbers of psql's.
-sub bare
-{
-	my ($output) = @_;
-
-	$output =~ s/^psql:<stdin>:\d+: //mg;
-	$output =~ s/ +$//mg;
-	$output =~ s/^\n//mg;
-	return $output;
-}
+# More of Tasker's tables, as far as the document asks them
+$documents{'docs/tasker.md'} .= q{
+CREATE TABLE tasker.task_namespaces (
+	task_namespace_uuid uuid PRIMARY KEY DEFAULT gen_random_uuid(), name varchar NOT NULL UNIQUE);
+CREATE TABLE tasker.named_tasks (
+	named_task_uuid uuid PRIMARY KEY DEFAULT gen_random_uuid(), name varchar NOT NULL,
+	task_namespace_uuid uuid NOT NULL REFERENCES tasker.task_namespaces);
+ALTER TABLE tasker.tasks ADD COLUMN named_task_uuid uuid NOT NULL REFERENCES tasker.named_tasks;
+CREATE TABLE tasker.workflow_step_transitions (
+	workflow_step_uuid uuid NOT NULL REFERENCES tasker.workflow_steps, from_state varchar, to_state varchar NOT NULL,
+	sort_key integer NOT NULL, most_recent boolean NOT NULL,
+	created_at timestamp NOT NULL DEFAULT now(), updated_at timestamp NOT NULL DEFAULT now());
+};
 
 foreach my $document (sort keys %documents)
 {
-	my @blocks = blocks($document) or next;
+	my @blocks = blocks($document, 'sql') or next;
 	my $node = PostgreSQL::Test::Cluster->new($document =~ s/\W/_/gr);
 	my ($printed, $mark) = ('', 'end of block');
 
@@ -63,7 +50,7 @@ shared_preload_libraries = tasker_checkpoint
 	$node->safe_psql('postgres', $documents{$document});
 
 	# In one session, which the first error ends.
-	my $script = join('', map { "$_->{sql}\n\\echo $mark\n" } @blocks);
+	my $script = join('', map { "$_->{code}\n\\echo $mark\n" } @blocks);
 	my $ok = IPC::Run::run(
 		[ 'psql', '-X', '-q', '-P', 'footer=off', '-v', 'ON_ERROR_STOP=1', '-f', '-',
 			'-d', $node->connstr('postgres') ],
@@ -75,7 +62,7 @@ shared_preload_libraries = tasker_checkpoint
 
 		ok(@printed > 0, "$block->{name} runs") or diag($output // 'not reached');
 		next unless defined $block->{output} && @printed > 0;
-		ok(index(bare($output), bare($block->{output})) >= 0, "$block->{name} prints what it shows")
+		ok(shown($block->{output}, $output), "$block->{name} prints what it shows")
 		  or diag("printed:\n", $output, "shown:\n", $block->{output});
 	}
 	ok($ok, "$document: psql ends well");
