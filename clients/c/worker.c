@@ -1,13 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * worker.c
- *	  The run loop: claims steps, runs a handler, gives the steps back.
+ *	  The loop: connects, claims steps, has them run, waits.
  *
  *-------------------------------------------------------------------------
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,216 +16,19 @@
 #define DEFAULT_CHANNEL		"tasker_checkpoint"
 #define DEFAULT_LEASE		60.0
 #define DEFAULT_RETRY_DELAY 1.0
-#define MAX_POLL_INTERVAL	5.0
+#define MAX_POLL			5.0
 #define MIN_BACKOFF			0.1
 #define MAX_BACKOFF			5.0
 
-#define INTERVAL_LENGTH		40
+/* how long one that has worked before stands being refused */
+#define PATIENCE			300.0
 
-/* As SQL reads it, in any locale. */
-static void
-write_interval(char *buffer, double seconds)
+typedef enum Claim
 {
-	snprintf(buffer, INTERVAL_LENGTH, "%lld milliseconds", (long long) (seconds * 1000));
-}
-
-/*
- * A claimed step
- */
-
-/*
- * Runs the callback, which may be NULL, and the fenced call in a transaction,
- * which commits only if both went well.
- */
-static TcwStatus
-in_transaction(TcwContext *context, TcwHandler callback, const char *call,
-			   int nparams, const char *const *values)
-{
-	TcwStatus	status = tcw_exec(context, NULL, "BEGIN", 0, NULL);
-
-	if (status != TCW_OK)
-		return status;
-	if (callback != NULL)
-		status = callback(context);
-	if (status == TCW_OK)
-		status = tcw_exec_fenced(context, call, nparams, values);
-	if (status == TCW_OK)
-		return tcw_exec(context, NULL, "COMMIT", 0, NULL);
-
-	/* the error to report is the first one */
-	PQclear(PQexec(context->connection, "ROLLBACK"));
-	return status;
-}
-
-/* Runs the handler; a transaction that it left open is rolled back. */
-static TcwStatus
-run_handler(TcwContext *context, TcwHandler handler)
-{
-	TcwStatus	status = handler(context);
-
-	if (status == TCW_CONNECTION_LOST)
-		return status;
-	if (PQstatus(context->connection) == CONNECTION_BAD)
-		return tcw_fail(context, TCW_CONNECTION_LOST, "connection lost");
-	if (PQtransactionStatus(context->connection) == PQTRANS_IDLE)
-		return status;
-
-	PQclear(PQexec(context->connection, "ROLLBACK"));
-	context->yielded = false;
-	if (status == TCW_OK)
-		status = tcw_fail(context, TCW_SQL_ERROR,
-						  "handler left a transaction open");
-	return status;
-}
-
-/*
- * Whether the step goes on as if nothing had failed.  What was stored before by
- * a transaction whose reply was lost is gone on from; stored twice by the
- * handler it is a failure.
- */
-static bool
-is_interruption(TcwContext *context, TcwStatus status)
-{
-	const char *const values[] = {context->step_uuid};
-	TcwContext	look = {
-		.worker = context->worker,
-		.connection = context->connection
-	};
-	char		sql[STATEMENT_LENGTH];
-	PGresult   *res;
-	bool		newer;
-
-	if (status == TCW_TRANSIENT_ERROR)
-		return tcw_stop_requested(context);
-	if (status != TCW_STORED_BEFORE ||
-		tcw_exec(&look, &res, tcw_call(look.worker, "load($1)", sql), 1, values) != TCW_OK)
-		return false;
-	newer = strtoll(PQgetvalue(res, 0, 5), NULL, 10) > context->sequence;
-	PQclear(res);
-	return newer;
-}
-
-/* Gives the step back, as what the handler came to asks for. */
-static TcwStatus
-settle(TcwContext *context, TcwStatus status)
-{
-	const TcwWorkerOptions *options = &context->worker->options;
-	char		delay[INTERVAL_LENGTH];
-	const char *const values[] = {context->event_id, delay};
-
-	if (is_interruption(context, status))
-	{
-		tcw_log(context->worker, "step %s is handed back: %s",
-				context->step_uuid, context->error);
-		return in_transaction(context, NULL, "release($1, interrupted => true)", 1, values);
-	}
-	if (status == TCW_OK)
-	{
-		if (context->yielded)
-			return TCW_OK;
-		status = in_transaction(context, options->on_success,
-								"complete($1)", 1, values);
-	}
-	else if (status == TCW_PERMANENT_ERROR || status == TCW_STORED_BEFORE)
-	{
-		tcw_log(context->worker, "step %s failed for good: %s",
-				context->step_uuid, context->error);
-		status = in_transaction(context, options->on_permanent_failure,
-								"complete($1)", 1, values);
-	}
-	if (status == TCW_OK || status == TCW_SUPERSEDED ||
-		status == TCW_CONNECTION_LOST)
-		return status;
-
-	write_interval(delay, status == TCW_TRANSIENT_ERROR ?
-				   context->retry_delay : options->retry_delay);
-	tcw_log(context->worker, "step %s failed: %s", context->step_uuid,
-			context->error);
-	return in_transaction(context, options->on_transient_failure,
-						  "release($1, $2)", 2, values);
-}
-
-static void
-run_step(TcwWorker *worker, PGresult *delivery, TcwHandler handler)
-{
-	TcwContext	context = {
-		.event_id = PQgetvalue(delivery, 0, 0),
-		.step_uuid = PQgetvalue(delivery, 0, 1),
-		.has_checkpoint = PQgetvalue(delivery, 0, 2)[0] == 't',
-		.checkpoint_cursor = PQgetisnull(delivery, 0, 3) ? NULL : PQgetvalue(delivery, 0, 3),
-		.checkpoint_items_processed = strtoll(PQgetvalue(delivery, 0, 4), NULL, 10),
-		.accumulated_results = PQgetisnull(delivery, 0, 5) ? NULL : PQgetvalue(delivery, 0, 5),
-		.sequence = strtoll(PQgetvalue(delivery, 0, 6), NULL, 10),
-		.deliveries = atoi(PQgetvalue(delivery, 0, 7)),
-		.connection = worker->connection,
-		.worker = worker,
-		.data = worker->options.data
-	};
-	const char *const values[] = {context.event_id};
-	TcwStatus	status;
-
-	tcw_heart_set(worker, context.event_id, false);
-	worker->committed = context.sequence;
-
-	/* after on_start, so that the step is locked before its event */
-	status = in_transaction(&context, worker->options.on_start,
-							"heartbeat($1)", 1, values);
-	if (status == TCW_OK)
-		status = run_handler(&context, handler);
-	status = settle(&context, status);
-	tcw_heart_set(worker, "", false);
-
-	if (status == TCW_SUPERSEDED)
-		tcw_log(worker, "step %s: the claim was superseded", context.step_uuid);
-	else if (status != TCW_OK)
-		tcw_log(worker, "step %s is left to its lease: %s", context.step_uuid,
-				context.error);
-	if (status == TCW_CONNECTION_LOST)
-		memcpy(worker->abandoned, context.event_id, sizeof(worker->abandoned));
-	free(context.result);
-}
-
-/*
- * The loop
- */
-
-/* Sleeps until a notification, a stop, or the time is up. */
-static void
-wait_for_work(TcwWorker *worker, double seconds)
-{
-	struct pollfd fds[2] = {
-		{
-			.fd = worker->stop_pipe[0],
-			.events = POLLIN
-		},
-		{
-			.fd = PQsocket(worker->connection),
-			.events = POLLIN
-		}
-	};
-	double		end = tcw_now() + seconds;
-
-	while (!worker->stop)
-	{
-		double		left = end - tcw_now();
-		PGnotify   *notify;
-
-		if (PQstatus(worker->connection) == CONNECTION_OK)
-		{
-			if (!PQconsumeInput(worker->connection))
-				return;
-			if ((notify = PQnotifies(worker->connection)) != NULL)
-			{
-				PQfreemem(notify);
-				return;
-			}
-		}
-		if (left <= 0)
-			return;
-		if (poll(fds, 2, tcw_milliseconds(left)) < 0 && errno != EINTR)
-			return;
-	}
-}
+	CLAIMED,
+	NOTHING,
+	FAILED
+} Claim;
 
 /*
  * Hands back the claim that was held as the last connection was lost, so that
@@ -237,150 +38,185 @@ wait_for_work(TcwWorker *worker, double seconds)
 static void
 release_abandoned(TcwWorker *worker)
 {
-	TcwContext	context = {
-		.worker = worker,
-		.connection = worker->connection
-	};
+	TcwClient  *client = &worker->client;
 	const char *const values[] = {worker->abandoned};
-	char		release[STATEMENT_LENGTH];
-	char		sql[STATEMENT_LENGTH + 64];
+	char		release[STATEMENT_SIZE];
+	char		sql[STATEMENT_SIZE + 64];
 
 	if (worker->abandoned[0] == '\0')
 		return;
-	snprintf(sql, sizeof(sql), "SELECT set_config('lock_timeout', '1s', true), (%s)",
-			 tcw_call(worker, "release($1)", release));
-	if (tcw_exec(&context, NULL, sql, 1, values) != TCW_OK)
-		tcw_log(worker, "could not release: %s", context.error);
-	worker->abandoned[0] = '\0';
+	snprintf(sql, sizeof(sql), "SELECT pg_catalog.set_config('lock_timeout', '1s', true), (%s)",
+			 tcw_call(client, "SELECT", "release($1)", release));
+	if (tcw_query_soon(client, NULL, sql, 1, values, -1) != TCW_CONNECTION_LOST)
+		worker->abandoned[0] = '\0';
 }
 
-/* Connects the worker; false if that failed. */
 static bool
-reconnect(TcwWorker *worker)
+connect_worker(TcwWorker *worker)
 {
-	TcwContext	context = {.worker = worker};
-	char		sql[STATEMENT_LENGTH];
-	char	   *channel;
+	TcwClient  *client = &worker->client;
 
-	PQfinish(worker->connection);
-	context.connection = worker->connection = tcw_connect(worker);
-	if (worker->connection == NULL)
+	client->connection = tcw_connect(worker, &client->error);
+	if (client->connection == NULL)
+	{
+		tcw_tell_of_worker(worker, TCW_EVENT_COULD_NOT_CONNECT, &client->error);
 		return false;
-
-	if (worker->schema == NULL && worker->options.schema != NULL)
-		worker->schema = PQescapeIdentifier(worker->connection, worker->options.schema,
-											strlen(worker->options.schema));
+	}
+	tcw_tell_of_worker(worker, TCW_EVENT_CONNECTED, NULL);
 	release_abandoned(worker);
-	if (worker->options.poll_only)
-		return true;
-	channel = PQescapeIdentifier(worker->connection, worker->options.channel,
-								 strlen(worker->options.channel));
-	snprintf(sql, sizeof(sql), "LISTEN %s", channel != NULL ? channel : "");
-	PQfreemem(channel);
-	if (tcw_exec(&context, NULL, sql, 0, NULL) != TCW_OK)
-		tcw_log(worker, "could not listen: %s", context.error);
+	if (worker->options.wait == TCW_WAIT_LISTEN)
+		tcw_listen(worker);
 	return true;
 }
 
-/*
- * Claims a step and runs it.  Returns 1, 0 if there was none or the connection
- * was lost, -1 if the server refuses.
- */
-static int
+static TcwHandler
+handler_of(const TcwWorker *worker, const char *queue, TcwHandler handler)
+{
+	const TcwQueue *each = worker->options.queues;
+
+	for (; each != NULL && each->name != NULL; each++)
+		if (strcmp(each->name, queue) == 0 && each->handler != NULL)
+			return each->handler;
+	return handler;
+}
+
+/* Claims a step and runs it.  After a failure there is no connection. */
+static Claim
 claim(TcwWorker *worker, TcwHandler handler)
 {
-	TcwContext	context = {
-		.worker = worker,
-		.connection = worker->connection
-	};
-	char		sql[STATEMENT_LENGTH];
-	char		lease[INTERVAL_LENGTH];
-	const char *const values[] = {worker->options.name, lease};
+	TcwClient  *client = &worker->client;
+	char		sql[STATEMENT_SIZE];
+	char		lease[INTERVAL_SIZE];
+	const char *const values[] = {worker->name, lease, worker->queues};
 	PGresult   *delivery;
 	PGnotify   *notify;
 	TcwStatus	status;
-	int			claimed;
 
 	/* the claim sees all that they tell of */
-	while ((notify = PQnotifies(worker->connection)) != NULL)
+	while ((notify = PQnotifies(client->connection)) != NULL)
 		PQfreemem(notify);
 
-	write_interval(lease, worker->options.lease);
-	status = tcw_exec(&context, &delivery, tcw_call(worker, "claim($1, $2)", sql),
-					  2, values);
+	tcw_write_interval(lease, worker->options.lease);
+	status = tcw_query_soon(client, &delivery,
+							tcw_call(client, "SELECT * FROM", "claim($1, $2, 1, NULL, $3)", sql),
+							3, values, -1);
 	if (status != TCW_OK)
 	{
-		tcw_log(worker, "could not claim: %s", context.error);
-		return status == TCW_CONNECTION_LOST ? 0 : -1;
+		tcw_tell_of_worker(worker, status == TCW_CONNECTION_LOST ?
+						   TCW_EVENT_CONNECTION_LOST : TCW_EVENT_COULD_NOT_CONNECT,
+						   &client->error);
+		tcw_disconnect(worker, client);
+		return FAILED;
 	}
-	claimed = PQntuples(delivery);
-	if (claimed > 0)
-		run_step(worker, delivery, handler);
+	worker->has_worked = true;
+	worker->refused_since = 0;
+	worker->backoff = MIN_BACKOFF;
+	if (PQntuples(delivery) > 0)
+	{
+		TcwRun		run = {.crashed = false};
+
+		tcw_run(worker, &run, delivery, handler_of(worker, PQgetvalue(delivery, 0, 8), handler));
+		free(run.context.result);
+		PQclear(delivery);
+		return CLAIMED;
+	}
 	PQclear(delivery);
-	return claimed;
+	return NOTHING;
 }
 
-/*
- * Runs steps until tcw_worker_stop() is called, or there was none for as long
- * as exit_when_idle says; connects again whenever need be.  Returns 0, or -1 if
- * the server refuses to let it claim or there is no thread to be had.  Call it
- * once.
- */
-int
-tcw_worker_run(TcwWorker *worker, TcwHandler handler)
+/* Whether it is of no use to try again. */
+static bool
+is_hopeless(TcwWorker *worker)
+{
+	if (!tcw_is_refusal(&worker->client.error))
+	{
+		worker->refused_since = 0;
+		return false;
+	}
+	if (worker->refused_since == 0)
+		worker->refused_since = tcw_now();
+	return !worker->has_worked || tcw_now() - worker->refused_since >= PATIENCE;
+}
+
+static TcwStatus
+loop(TcwWorker *worker, TcwHandler handler)
 {
 	double		idle_limit = worker->options.exit_when_idle;
 	double		idle_since = tcw_now();
-	double		backoff = MIN_BACKOFF;
-	sigset_t	all;
-	sigset_t	before;
-	int			claimed = 0;
-
-	/* signals are for the caller's thread */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(&worker->thread, NULL, tcw_heart_main, worker) != 0)
-		claimed = -1;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (claimed < 0)
-		return -1;
 
 	while (!worker->stop)
 	{
-		double		wait = worker->options.poll_interval;
+		Claim		got = FAILED;
+		double		wait = LINK_TIMEOUT;
 
-		claimed = 0;
-		if (PQstatus(worker->connection) == CONNECTION_OK || reconnect(worker))
-			claimed = claim(worker, handler);
-		if (claimed < 0)
-			break;
-		if (claimed > 0)
+		if (worker->client.connection != NULL || connect_worker(worker))
+			got = claim(worker, handler);
+		if (got == FAILED && is_hopeless(worker))
+			return worker->client.error.status;
+		if (got == CLAIMED)
 		{
 			idle_since = tcw_now();
 			continue;
 		}
-
-		if (PQstatus(worker->connection) == CONNECTION_OK)
-			backoff = MIN_BACKOFF;
-		else
+		if (got == FAILED)
 		{
-			wait = backoff;
-			backoff = backoff * 2 < MAX_BACKOFF ? backoff * 2 : MAX_BACKOFF;
+			wait = worker->backoff;
+			worker->backoff = wait * 2 < MAX_BACKOFF ? wait * 2 : MAX_BACKOFF;
 		}
 		if (idle_limit > 0)
 		{
 			double		left = idle_since + idle_limit - tcw_now();
 
 			if (left <= 0)
-				break;
+				return TCW_OK;
 			wait = left < wait ? left : wait;
 		}
-		wait_for_work(worker, wait);
+		tcw_await(worker, wait);
 	}
+	return TCW_OK;
+}
 
-	tcw_heart_set(worker, "", true);
-	pthread_join(worker->thread, NULL);
-	return claimed < 0 ? -1 : 0;
+static bool
+has_handlers(const TcwWorker *worker, TcwHandler handler)
+{
+	const TcwQueue *queue = worker->options.queues;
+
+	if (handler != NULL)
+		return true;
+	if (queue == NULL)
+		return false;
+	while (queue->name != NULL && queue->handler != NULL)
+		queue++;
+	return queue->name == NULL;
+}
+
+/*
+ * Runs steps until tcw_worker_stop() is called, or there was none for as long
+ * as exit_when_idle says; connects again whenever need be.  "handler" may be
+ * NULL if each queue has its own.  What is not TCW_OK says that the server
+ * refuses, or the system; tcw_worker_error() has more.  Call it once.
+ */
+TcwStatus
+tcw_worker_run(TcwWorker *worker, TcwHandler handler)
+{
+	TcwStatus	status;
+
+	if (!has_handlers(worker, handler))
+		return tcw_set_error(&worker->client.error, TCW_SYSTEM_ERROR, "",
+							 "a queue has no handler");
+	if (!tcw_heart_start(worker))
+		return tcw_set_error(&worker->client.error, TCW_SYSTEM_ERROR, "",
+							 "could not start a thread");
+	status = loop(worker, handler);
+	tcw_heart_end(worker);
+
+	/* once, for those who would wait for the lease */
+	if (worker->abandoned[0] != '\0' && worker->client.connection == NULL)
+		connect_worker(worker);
+	tcw_disconnect(worker, &worker->client);
+	if (status == TCW_OK)
+		tcw_set_error(&worker->client.error, TCW_OK, "", "");
+	return status;
 }
 
 /* Makes run() return after the current handler.  Safe in a signal handler. */
@@ -394,25 +230,61 @@ tcw_worker_stop(TcwWorker *worker)
 	errno = save_errno;
 }
 
-static bool
-open_pipe(int *fds)
+/* Why run() came to what it returned. */
+const TcwError *
+tcw_worker_error(const TcwWorker *worker)
 {
-	if (pipe(fds) != 0)
-	{
-		fds[0] = fds[1] = -1;
+	return &worker->client.error;
+}
+
+static bool
+write_queues(TcwWorker *worker)
+{
+	const TcwQueue *queues = worker->options.queues;
+	const char **names;
+	int			n = 0;
+
+	if (queues == NULL)
+		return true;
+	while (queues[n].name != NULL)
+		n++;
+	names = calloc(n + 1, sizeof(*names));
+	if (names == NULL)
 		return false;
-	}
-	for (int i = 0; i < 2; i++)
-	{
-		fcntl(fds[i], F_SETFD, FD_CLOEXEC);
-		fcntl(fds[i], F_SETFL, O_NONBLOCK);
-	}
-	return true;
+	for (int i = 0; i < n; i++)
+		names[i] = queues[i].name;
+	worker->queues = tcw_write_array(names);
+	free(names);
+	return worker->queues != NULL;
+}
+
+static void
+set_defaults(TcwWorker *worker)
+{
+	TcwWorkerOptions *options = &worker->options;
+	char		host[128] = "";
+
+	gethostname(host, sizeof(host) - 1);
+	snprintf(worker->own_name, sizeof(worker->own_name), "%s:%ld", host, (long) getpid());
+	worker->name = options->name != NULL ? options->name : worker->own_name;
+	if (options->channel == NULL)
+		options->channel = DEFAULT_CHANNEL;
+	if (options->lease <= 0)
+		options->lease = DEFAULT_LEASE;
+	if (options->retry_delay <= 0)
+		options->retry_delay = DEFAULT_RETRY_DELAY;
+	if (options->poll <= 0)
+		options->poll = options->lease / 2 < MAX_POLL ? options->lease / 2 : MAX_POLL;
+	worker->client.schema = worker->heart.schema = options->schema;
+	worker->backoff = MIN_BACKOFF;
+	for (int i = 0; i < 3; i++)
+		worker->seed[i] = (unsigned short) ((uint64_t) (tcw_now() * 1e6) >> (16 * i)) ^
+			(unsigned short) (getpid() + ((uintptr_t) worker >> (4 + 8 * i)));
 }
 
 /*
- * Makes a worker; the strings of the options must outlive it.  NULL, with
- * errno set, if the system does not have what it takes.
+ * Makes a worker; what the options point to must outlive it.  NULL, with errno
+ * set, if the system does not have what it takes.
  */
 TcwWorker *
 tcw_worker_new(const TcwWorkerOptions *options)
@@ -423,24 +295,12 @@ tcw_worker_new(const TcwWorkerOptions *options)
 	if (worker == NULL)
 		return NULL;
 	worker->options = *options;
-	if (worker->options.channel == NULL)
-		worker->options.channel = DEFAULT_CHANNEL;
-	if (worker->options.lease <= 0)
-		worker->options.lease = DEFAULT_LEASE;
-	if (worker->options.retry_delay <= 0)
-		worker->options.retry_delay = DEFAULT_RETRY_DELAY;
-	if (worker->options.poll_interval <= 0)
-	{
-		worker->options.poll_interval = worker->options.lease / 2;
-		if (worker->options.poll_interval > MAX_POLL_INTERVAL)
-			worker->options.poll_interval = MAX_POLL_INTERVAL;
-	}
+	set_defaults(worker);
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_mutex_init(&worker->heart_lock, NULL);
-
-	ok = open_pipe(worker->stop_pipe);
-	ok = open_pipe(worker->heart_pipe) && ok;
-	if (!ok)
+	ok = tcw_open_pipe(worker->stop_pipe);
+	ok = tcw_open_pipe(worker->heart_pipe) && ok;
+	if (!ok || !write_queues(worker))
 	{
 		tcw_worker_free(worker);
 		return NULL;
@@ -454,17 +314,10 @@ tcw_worker_free(TcwWorker *worker)
 {
 	if (worker == NULL)
 		return;
-	PQfinish(worker->connection);
-	PQfinish(worker->heart);
-	PQfreemem(worker->schema);
-	for (int i = 0; i < 2; i++)
-	{
-		if (worker->stop_pipe[i] >= 0)
-			close(worker->stop_pipe[i]);
-		if (worker->heart_pipe[i] >= 0)
-			close(worker->heart_pipe[i]);
-	}
+	tcw_close_pipe(worker->stop_pipe);
+	tcw_close_pipe(worker->heart_pipe);
 	pthread_mutex_destroy(&worker->lock);
 	pthread_mutex_destroy(&worker->heart_lock);
+	free(worker->queues);
 	free(worker);
 }
