@@ -24,35 +24,47 @@ class Batch
     @results = { "running_total" => 0, "item_ids" => [] }
     return unless context.has_checkpoint?
 
-    @results = context.accumulated_results
-    return if same_json?(context.checkpoint_cursor, cursor)
+    @results = context.accumulated_results.reject { |key,| key == "total_items" }
+    return if %w[iterate job].include?(@mode) || same_json?(context.checkpoint_cursor, cursor)
 
     raise TaskerCheckpointClient::PermanentError, "the cursor is not what was stored"
   end
 
   # Runs until the end, which returns results, or until a yield.
   def run
+    raise "told to be unlucky" if @unlucky
     return send_checkpoint { keep(true) } if @stand_still
+    return leave_open if @leave_open == @attempts
+    return iterate if @mode == "iterate"
+    return do_job if @mode == "job"
 
+    checkpoints = 0
     while @item < @end
       do_item
-      apply_and_forget unless @saving
+      apply_and_forget if @mode == "yield"
       more = @item < @end
       next if more && (done % @interval).nonzero?
+      return go_on_after_yield if @after_yield
 
-      if @saving
-        stopping = more && @context.stop_requested?
+      if @mode == "save"
+        checkpoints += 1
+        stopping = more && (checkpoints == @yield_after || (stop_requested? && !@return_on_stop))
         apply_and_keep(stopping) if @store_twice
         send_checkpoint { apply_and_keep(stopping) }
         return if stopping
+        return @results if more && @return_on_stop && stop_requested?
       elsif more
         return send_checkpoint { keep(true) }
       end
     end
-    @results.merge("total" => @end - @start)
+    results
   end
 
   private
+
+  def results
+    @results.merge("total" => @end - @start)
+  end
 
   def read_step
     row = @context.connection.exec_params(
@@ -65,15 +77,57 @@ class Batch
     @start = inputs["cursor"]["start_cursor"]
     @end = inputs["is_no_op"] ? @start : inputs["cursor"]["end_cursor"]
     @interval = metadata["items_per_checkpoint"]
-    @saving = metadata["mode"] == "save"
-    @cursor_kind = metadata["cursor_kind"]
-    @fail_after = metadata["fail_after"]
-    @fail_on_attempt = metadata["fail_on_attempt"]
-    @error = TaskerCheckpointClient::TransientError
-    @error = TaskerCheckpointClient::PermanentError if metadata["fail_permanently"]
     @item_delay = (metadata["item_delay_ms"] || 0) / 1000.0
-    @repeat, @store_twice, @hand_back, @stand_still =
-      metadata.values_at("repeat", "store_twice", "hand_back", "stand_still")
+    @after_yield = !@context.has_checkpoint? && metadata.slice("save_after_yield", "fail_after_yield").key(true)
+    @mode, @cursor_kind, @fail_after, @fail_on_attempt, @fail_permanently, @repeat, @store_twice, @hand_back,
+      @stand_still, @return_on_stop, @leave_open, @ignore_stop, @unlucky, @yield_after =
+      metadata.values_at("mode", "cursor_kind", "fail_after", "fail_on_attempt", "fail_permanently", "repeat",
+                         "store_twice", "hand_back", "stand_still", "return_on_stop", "leave_open", "ignore_stop",
+                         "unlucky", "yield_after")
+  end
+
+  def stop_requested?
+    !@ignore_stop && @context.stop_requested?
+  end
+
+  # Numbers of this step, batch by batch; where it is comes from the client.
+  def iterate
+    query = "SELECT n AS item FROM generate_series(#{@start}::bigint, #{@end} - 1) AS n"
+    @context.iterate(query, key: "item", every: @interval, total: @end - @start, results: @results) do |rows|
+      rows.each do |row|
+        @item = Integer(row["item"])
+        do_item
+      end
+      apply_and_forget
+    end
+    results
+  end
+
+  # Numbers of a table, a batch by one statement.
+  def do_job
+    @results = { "running_total" => @results["running_total"] }
+    @context.iterate("SELECT n FROM numbers", key: "n", every: @interval, results: @results) do |rows|
+      @unsaved = rows.map { |row| Integer(row["n"]) }
+      @results["running_total"] += @unsaved.sum + @unsaved.size
+      apply
+    end
+    @results
+  end
+
+  # Takes what is left for done, and forgets to commit.
+  def leave_open
+    @context.connection.exec("BEGIN")
+    @unsaved = [*@item...@end]
+    apply
+    results
+  end
+
+  # The run is over, but the handler goes on.
+  def go_on_after_yield
+    @mode == "save" ? apply_and_keep(true) : keep(true)
+    raise "told to fail after a yield" if @after_yield == "fail_after_yield"
+
+    keep(false)
   end
 
   # Items done since the step's beginning.
@@ -102,7 +156,9 @@ class Batch
   # Does the next item, or fails as the step says.
   def do_item
     if done == @fail_after && ["always", @attempts].include?(@fail_on_attempt)
-      raise @error, "told to fail after #{done} items"
+      raise TaskerCheckpointClient::PermanentError, "told to fail for good" if @fail_permanently
+
+      raise TaskerCheckpointClient::TransientError.new("told to fail", delay: 0)
     end
     raise TaskerCheckpointClient::TransientError, "told to stop" if @hand_back && @context.stop_requested?
 
@@ -126,7 +182,8 @@ class Batch
 
   # Persists, and yields if it is to stop.
   def keep(stop)
-    @context.public_send(stop ? :checkpoint_yield : :checkpoint_save, cursor, done, @results)
+    @context.public_send(stop ? :checkpoint_yield : :checkpoint_save,
+                         cursor: cursor, items_processed: done, accumulated_results: @results)
   end
 
   # Rows and checkpoint in one transaction.
@@ -193,21 +250,23 @@ def on_permanent_failure(context, _error)
   transition(context, "error")
 end
 
-options = { lease: 60.0 }
+options = { lease: 60.0, wait: :server }
 OptionParser.new do |parser|
   parser.on("--dsn CONNINFO")
   parser.on("--name NAME")
-  parser.on("--poll-only")
+  parser.on("--poll-only") { options[:wait] = :poll }
+  parser.on("--listen") { options[:wait] = :listen }
   parser.on("--lease SECONDS", Float)
   parser.on("--exit-when-idle SECONDS", Float)
+  parser.on("--queues NAMES", Array)
+  parser.on("--concurrency N", Integer)
+  parser.on("--retry-delay SECONDS", Float) { |seconds| options[:retry_delay] = seconds }
 end.parse!(into: options)
 abort("--dsn and --name are required") unless options[:dsn] && options[:name]
 
 TaskerCheckpointClient::Worker.new(
   options[:dsn],
-  name: options[:name],
-  lease: options[:lease],
-  listen: !options[:"poll-only"],
+  **options.slice(:name, :lease, :wait, :queues, :concurrency, :retry_delay),
   logger: Logger.new($stderr, level: Logger::INFO),
   on_start: method(:on_start),
   on_success: method(:on_success),
