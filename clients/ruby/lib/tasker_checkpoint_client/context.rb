@@ -96,7 +96,8 @@ module TaskerCheckpointClient
     end
 
     # Loops over an ordered source, a batch at a time, each in one transaction
-    # with its checkpoint.  Returns the results, as they were stored.
+    # with its checkpoint; once in a run, whose only checkpoints these are.
+    # Returns the results, but for the total.
     #
     # source::  a SELECT, or a function of cursor (nil at first) and number of
     #           items, which returns items and the cursor after them, or nil
@@ -107,6 +108,9 @@ module TaskerCheckpointClient
     # total::   number of items in all, for those who look
     # results:: partial ones; changed in the block, or a function of no arguments
     def iterate(source, key: nil, params: [], every: 1000, seconds: 10, total: nil, results: nil, &batch)
+      # there is one cursor
+      raise ArgumentError, "iterate comes before any checkpoint of a run" if @stored
+
       fetch = source.respond_to?(:call) ? Fetch.new(source, self) : Query.new(source, key, params, self)
       @finished = Iteration.new(self, fetch, every: every, seconds: seconds, total: total, results: results)
                            .run(&batch)
@@ -185,6 +189,7 @@ module TaskerCheckpointClient
 
       receipt = @client.public_send(function, step_uuid, cursor: cursor, items_processed: items_processed,
                                                          accumulated_results: results, event_id: event_id)
+      @stored = true
       @sequence = receipt.sequence
       @items_processed = items_processed
       @directive = receipt.directive unless receipt.directive == "continue"

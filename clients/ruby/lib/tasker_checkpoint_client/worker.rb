@@ -140,7 +140,9 @@ module TaskerCheckpointClient
     def trap_signals
       return {} unless Thread.current == Thread.main
 
-      { "TERM" => trap("TERM") { stop }, "INT" => trap("INT") { @stopping ? @slots.each(&:interrupt) : stop } }
+      interrupts = 0
+      { "TERM" => trap("TERM") { stop },
+        "INT" => trap("INT") { (interrupts += 1) > 1 ? @slots.each(&:interrupt) : stop } }
     end
 
     # The first error ends all, and is raised.
