@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from tasker_checkpoint_client import Context, Receipt, Worker, is_superseded
+from tasker_checkpoint_client import Context, Receipt, Superseded, Worker
 
 REPORTS_PER_BATCH = 5
 
@@ -103,7 +103,7 @@ def read_packages(file: str, cursor: int) -> Iterator[Package]:
 def package_sizes(context: Context, step: Step, progress: Progress) -> None:
     """Do one batch, and yield unless it was the last."""
     cursor = step.start_cursor
-    if context.has_checkpoint:
+    if context.has_checkpoint():
         cursor = context.checkpoint_cursor
     items = context.checkpoint_items_processed
     sums = context.accumulated_results or {"packages": {}, "kib": {}}
@@ -126,7 +126,7 @@ def package_sizes(context: Context, step: Step, progress: Progress) -> None:
 def package_list(context: Context, step: Step, progress: Progress) -> None:
     """Do all that is left, a transaction for each batch."""
     cursor = step.start_cursor
-    if context.has_checkpoint:
+    if context.has_checkpoint():
         cursor = context.checkpoint_cursor
     items = context.checkpoint_items_processed
     connection = context.connection
@@ -167,7 +167,7 @@ def run_step(context: Context, progress: Progress) -> None:
     try:
         HANDLERS[step.name](context, step, progress)
     except Exception as error:
-        outcome = "refused" if is_superseded(error) else "failed"
+        outcome = "refused" if isinstance(error, Superseded) else "failed"
         progress.say(outcome, getattr(error, "sqlstate", None) or repr(error))
         raise
 
@@ -195,6 +195,7 @@ def main() -> None:
     worker = Worker(
         name=arguments.name,
         lease=arguments.lease,
+        wait="listen",
         on_success=lambda context, result: progress.say("done"),
     )
     worker.run(lambda context: run_step(context, progress))

@@ -18,6 +18,7 @@ from uuid import UUID
 import psycopg
 import worker
 from tasker_checkpoint_client import Receipt, TransientError
+from tasker_checkpoint_client.port import drive
 
 log = logging.getLogger("waiter")
 
@@ -41,7 +42,7 @@ class Claim:
         self.connection = connection
         self.event_id: UUID = row[0]
         self.step_uuid: UUID = row[1]
-        self.has_checkpoint: bool = row[2]
+        self._has_checkpoint: bool = row[2]
         self.checkpoint_cursor = None if row[3] is None else json.loads(row[3])
         self.checkpoint_items_processed: int = row[4]
         self.accumulated_results = (
@@ -52,6 +53,10 @@ class Claim:
         #: checkpoints left until it yields
         self.turns: int | None = None
         self._waiter = waiter
+
+    def has_checkpoint(self) -> bool:
+        """Tell whether there is anything to resume."""
+        return self._has_checkpoint
 
     @property
     def stop_requested(self) -> bool:
@@ -64,13 +69,13 @@ class Claim:
         with self.connection.transaction():
             yield
 
-    def checkpoint_yield(self, *values: Any) -> Receipt:
+    def checkpoint_yield(self, **values: Any) -> Receipt:
         """Persist progress and offer the step to all workers."""
-        return self._keep("yield", *values)
+        return self._keep("yield", *values.values())
 
-    def checkpoint_save(self, *values: Any) -> Receipt:
+    def checkpoint_save(self, **values: Any) -> Receipt:
         """Persist progress and go on."""
-        return self._keep("save", *values)
+        return self._keep("save", *values.values())
 
     def fenced(self, function: str, callback: Callable[..., None]) -> None:
         """Call back in one transaction with a function that must hold."""
@@ -115,10 +120,15 @@ class Batch(worker.Batch):
     """Notes with each item from which queue, and under which claim."""
 
     def __init__(self, claim: Claim, name: str) -> None:
-        super().__init__(claim, name)  # type: ignore[arg-type]
+        row: Any = claim.connection.execute(
+            "SELECT inputs, attempts FROM tasker.workflow_steps"
+            " WHERE workflow_step_uuid = %s",
+            [claim.step_uuid],
+        ).fetchone()
+        super().__init__(claim, name, *row)  # type: ignore[arg-type]
         claim.turns = self.metadata.get("yield_after")
 
-    def apply(self) -> None:
+    async def apply(self) -> None:
         """Write down the items done since this was last called."""
         claim: Any = self.context
         with claim.connection.cursor() as cursor:
@@ -225,19 +235,20 @@ class Waiter:
 
     def _run(self, claim: Claim) -> None:
         context: Any = claim
-        claim.fenced("heartbeat(%s)", lambda: worker.on_start(context))
+        claim.fenced("heartbeat(%s)", lambda: drive(worker.on_start(context)))
         try:
-            results = worker.run_batch(Batch(claim, self._name))
+            results = drive(worker.run_batch(Batch(claim, self._name)))
         except TransientError as error:
             log.warning("step %s: %s", claim.step_uuid, error)
             claim.fenced(
                 f"release(%s, '{RETRY_DELAY}')",
-                lambda: worker.on_transient_failure(context, error),
+                lambda: drive(worker.on_transient_failure(context, error)),
             )
             return
         if results is not None:
             claim.fenced(
-                "complete(%s)", lambda: worker.on_success(context, results)
+                "complete(%s)",
+                lambda: drive(worker.on_success(context, results)),
             )
 
 
