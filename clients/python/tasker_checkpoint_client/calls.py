@@ -110,8 +110,14 @@ def qualified(name: str, schema: str | None) -> sql.Identifier:
     return sql.Identifier(*path, f"tasker_checkpoint_{name}")
 
 
+class JsonText(str):
+    """JSON that is to stay as it is: a float has not all digits of a key."""
+
+
 def dump_json(value: Any) -> str:
     """Write JSON, which has no NaN."""
+    if isinstance(value, JsonText):
+        return str(value)
     return json.dumps(value, allow_nan=False)
 
 

@@ -43,7 +43,10 @@ class Pages:
         self._seconds = seconds
         self._total = total
         self._results = results
+        # of a query as text, for its digits
         self._cursor = run.cursor
+        if not callable(source):
+            self._cursor = calls.JsonText(run.delivery.cursor_text or "null")
         self._begun = run.delivery.has_checkpoint
         self._items = run.items
         self._size = every
@@ -139,7 +142,7 @@ class Pages:
                 "SELECT pg_catalog.to_jsonb($1)::text",
                 value=(last, result.ftype(column)),
             )
-            self._cursor = calls.load_json(answer[0][0])
+            self._cursor = calls.JsonText(answer[0][0])
             self._begun = True
         return rows
 
@@ -170,6 +173,6 @@ class Pages:
         if self._begun:
             # as text of unknown type, which becomes the key's
             cursor = self._cursor
-            is_text = isinstance(cursor, str)
-            values.append(cursor if is_text else json.dumps(cursor))
+            is_string = cursor.startswith('"')
+            values.append(json.loads(cursor) if is_string else str(cursor))
         return [*values, self._size]

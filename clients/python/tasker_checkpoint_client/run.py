@@ -203,6 +203,8 @@ class Run:
             self._yield_is_sure = sure
         else:
             self._say("saved", directive=receipt.directive)
+        if isinstance(cursor, calls.JsonText):
+            cursor = calls.load_json(cursor)
         if self._probe.after(receipt, cursor, items, results):
             self.told_to_stop = True
         return receipt
