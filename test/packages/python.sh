@@ -107,32 +107,10 @@ done_once()
 	is "$(query "SELECT checkpoint -> 'items_processed' FROM steps")" "$rows"
 }
 
-tested()
+# What its users may do, by the package as it is installed.
+behaves()
 {
-	cat >"$work/tested.py" <<-'PYTHON'
-		import psycopg
-		from tasker_checkpoint_client import Client
-		from tasker_checkpoint_client.testing import expire_lease, run_step
-
-		connection = psycopg.connect("dbname=app", autocommit=True)
-		(step,) = connection.execute(
-		    "INSERT INTO steps (name) VALUES ('tested') RETURNING id"
-		).fetchone()
-
-
-		def handler(context):
-		    for batch in context.iterate("SELECT id FROM orders", key="id", every=5000):
-		        pass
-		    return "done"
-
-
-		assert run_step(connection, step, handler, crash_at=3).how == "crashed"
-		assert Client(connection).load(step).items_processed == 10000
-		expire_lease(connection, step)
-		ended = run_step(connection, step, handler)
-		assert (ended.how, ended.result, len(ended.checkpoints)) == ("completed", "done", 2)
-	PYTHON
-	(cd "$work" && "$work/new/bin/python" tested.py)
+	cp test/packages/python.py "$work/behaves.py" && (cd "$work" && "$work/new/bin/python" behaves.py)
 }
 
 ok 'wheel and sdist are built' build
@@ -144,5 +122,5 @@ ok 'so can the wheel' install "$work"/dist/*.whl
 ok "the README's tables are made" prepare
 ok "the README's example runs as it stands" example
 ok 'each order has one invoice' done_once
-ok 'a step runs in a test' tested
+ok 'it does for its users what it says' behaves
 echo "1..$number"
