@@ -19,7 +19,7 @@ cp "$here/worker.ts" "$dir/src"
 cp "$here/tsconfig.json" "$here/package.json" "$dir"
 
 cd "$dir/client"
-npm ci --loglevel=error --no-audit --no-fund
+npm ci --ignore-scripts --loglevel=error --no-audit --no-fund
 npx tsc
 cd "$dir"
 ln -sfn ../client node_modules/tasker-checkpoint-client

@@ -3,7 +3,9 @@
 import { setTimeout } from "node:timers/promises";
 import { isDeepStrictEqual, parseArgs } from "node:util";
 
-import { type Context, type Json, PermanentError, type Receipt, TransientError, Worker } from "tasker-checkpoint-client";
+import {
+  type Context, type Json, PermanentError, type Receipt, TransientError, Worker,
+} from "tasker-checkpoint-client";
 
 const firstBigCursor = 2n ** 53n + 1n;
 
@@ -11,7 +13,7 @@ interface Inputs {
   cursor: { start_cursor: number; end_cursor: number };
   batch_metadata: {
     items_per_checkpoint: number;
-    mode: "yield" | "save";
+    mode: "yield" | "save" | "iterate";
     cursor_kind: string;
     fail_after?: number;
     fail_on_attempt?: number | "always";
@@ -21,6 +23,12 @@ interface Inputs {
     store_twice?: boolean;
     hand_back?: boolean;
     stand_still?: boolean;
+    return_on_stop?: boolean;
+    leave_open?: number;
+    save_after_yield?: boolean;
+    fail_after_yield?: boolean;
+    ignore_stop?: boolean;
+    unlucky?: boolean;
   };
   is_no_op: boolean;
 }
@@ -58,6 +66,7 @@ class Batch {
   readonly #worker: string;
   readonly #inputs: Inputs;
   readonly #failAfter: number | undefined;
+  readonly #leavesOpen: boolean;
   readonly #start: number;
   readonly #end: number;
   #item: number;
@@ -71,12 +80,14 @@ class Batch {
     this.#worker = worker;
     this.#inputs = inputs;
     this.#failAfter = failOn === "always" || failOn === attempts ? failAfter : undefined;
+    this.#leavesOpen = inputs.batch_metadata.leave_open === attempts;
     this.#start = start;
     this.#end = inputs.is_no_op ? start : end;
     this.#item = start + context.checkpointItemsProcessed;
     if (!context.hasCheckpoint()) return;
 
-    this.#totals = context.accumulatedResults as unknown as Totals;
+    const { running_total, item_ids }: Totals = context.accumulatedResults;
+    this.#totals = { running_total, item_ids };
     if (!isDeepStrictEqual(context.checkpointCursor, this.#cursor())) {
       throw new PermanentError("the cursor is not what was stored");
     }
@@ -92,8 +103,11 @@ class Batch {
 
   /** Runs to the end, for the results, or to a yield. */
   async run(): Promise<Results | Receipt> {
-    const { items_per_checkpoint: interval, mode, store_twice, stand_still } = this.#inputs.batch_metadata;
-    if (stand_still) return this.#send(() => this.#keep(true));
+    const { items_per_checkpoint: interval, mode, ...how } = this.#inputs.batch_metadata;
+    if (how.unlucky) throw new Error("told to fail");
+    if (how.stand_still) return this.#send(() => this.#keep(true));
+    if (this.#leavesOpen) return this.#leaveOpen();
+    if (mode === "iterate") return this.#iterate();
     while (this.#item < this.#end) {
       await this.#doItem();
       if (mode === "yield") {
@@ -103,16 +117,50 @@ class Batch {
       const more = this.#item < this.#end;
       if (more && this.#done % interval !== 0) continue;
 
-      if (mode === "save") {
-        const stopping = more && this.#context.stopRequested;
-        if (store_twice) await this.#applyAndKeep(stopping);
+      if ((how.save_after_yield || how.fail_after_yield) && !this.#context.hasCheckpoint()) {
+        await this.#send(() => this.#applyAndKeep(true));
+        if (how.fail_after_yield) throw new Error("told to fail after the yield");
+        await this.#keep(false);
+      } else if (mode === "save") {
+        const stopping = more && !how.return_on_stop && !how.ignore_stop && this.#context.stopRequested;
+        if (how.store_twice) await this.#applyAndKeep(stopping);
         const receipt = await this.#send(() => this.#applyAndKeep(stopping));
         if (stopping) return receipt;
+        if (how.return_on_stop && more && this.#context.stopRequested) break;
       } else if (more) {
         return this.#send(() => this.#keep(true));
       }
     }
+    return this.#results();
+  }
+
+  #results(): Results {
     return { ...this.#totals, total: this.#end - this.#start, checkpoints_used: this.#context.sequence };
+  }
+
+  /** The client keeps cursor and checkpoints. */
+  async #iterate(): Promise<Results> {
+    const source = `SELECT n AS item FROM generate_series(${this.#start}::bigint, ${this.#end - 1}) AS n`;
+    const { items_per_checkpoint: every } = this.#inputs.batch_metadata;
+    const total = this.#end - this.#start;
+    const options = { key: "item", every, total, results: this.#totals };
+    for await (const rows of this.#context.iterate<{ item: string }>(source, options)) {
+      for (const { item } of rows) {
+        this.#item = Number(item);
+        await this.#doItem();
+      }
+      await this.#apply();
+      this.#unsaved = [];
+    }
+    return this.#results();
+  }
+
+  /** As a handler does that forgets to commit. */
+  async #leaveOpen(): Promise<Results> {
+    await this.#context.connection.query("BEGIN");
+    while (this.#item < this.#end) await this.#doItem();
+    await this.#apply();
+    return this.#results();
   }
 
   /** Items done since the step's beginning. */
@@ -121,6 +169,7 @@ class Batch {
   }
 
   #cursor(): Json {
+    if (this.#inputs.batch_metadata.mode === "iterate") return this.#item - 1;
     return cursorAt(this.#inputs.batch_metadata.cursor_kind, this.#item);
   }
 
@@ -129,7 +178,7 @@ class Batch {
     const { fail_permanently: permanently, item_delay_ms: delay, hand_back } = this.#inputs.batch_metadata;
     if (this.#done === this.#failAfter) {
       const message = `told to fail after ${this.#done} items`;
-      throw permanently ? new PermanentError(message) : new TransientError(message);
+      throw permanently ? new PermanentError(message) : new TransientError(message, { delay: 0 });
     }
     if (hand_back && this.#context.stopRequested) throw new TransientError("told to stop");
     if (delay !== undefined) await setTimeout(delay);
@@ -148,9 +197,8 @@ class Batch {
 
   /** Persists, and yields if it is to stop. */
   #keep(stop: boolean): Promise<Receipt> {
-    return stop
-      ? this.#context.checkpointYield(this.#cursor(), this.#done, this.#totals)
-      : this.#context.checkpointSave(this.#cursor(), this.#done, this.#totals);
+    const checkpoint = { cursor: this.#cursor(), itemsProcessed: this.#done, accumulatedResults: this.#totals };
+    return stop ? this.#context.checkpointYield(checkpoint) : this.#context.checkpointSave(checkpoint);
   }
 
   /** Rows and checkpoint in one transaction. */
@@ -192,18 +240,25 @@ const { values } = parseArgs({
     dsn: { type: "string" },
     name: { type: "string" },
     "poll-only": { type: "boolean" },
+    listen: { type: "boolean" },
     lease: { type: "string", default: "60" },
     "exit-when-idle": { type: "string", default: "Infinity" },
+    queues: { type: "string" },
+    concurrency: { type: "string", default: "1" },
+    "retry-delay": { type: "string", default: "1" },
   },
 });
-const { dsn, name } = values;
+const { dsn, name, queues } = values;
 if (dsn === undefined || name === undefined) throw new Error("--dsn and --name are required");
 
-const worker = new Worker<Results>({
+await using worker = new Worker<Results>({
   connection: dsn,
   name,
   lease: Number(values.lease),
-  listen: values["poll-only"] !== true,
+  wait: values["poll-only"] ? "poll" : values.listen ? "listen" : "server",
+  concurrency: Number(values.concurrency),
+  retryDelay: Number(values["retry-delay"]),
+  ...(queues === undefined ? {} : { queues: queues.split(",") }),
 
   // what goes on after a yield or elsewhere is no new attempt
   onStart: (context) => updateStep(context,
@@ -226,8 +281,6 @@ const worker = new Worker<Results>({
   },
 });
 
-const stop = new AbortController();
-for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.abort());
 await worker.run(
   async (context) => (await Batch.read(context, name)).run(),
-  { signal: stop.signal, exitWhenIdle: Number(values["exit-when-idle"]) });
+  { exitWhenIdle: Number(values["exit-when-idle"]) });
