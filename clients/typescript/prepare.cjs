@@ -6,6 +6,6 @@ const { join } = require("node:path");
 
 process.chdir(__dirname);
 const compiler = join("node_modules", "typescript", "bin", "tsc");
-if (!existsSync(compiler)) execSync("npm ci --ignore-scripts --no-audit --no-fund", { stdio: "inherit" });
+if (!existsSync(compiler)) execSync("npm ci --ignore-scripts --prefer-offline --no-audit --no-fund", { stdio: "inherit" });
 rmSync("dist", { recursive: true, force: true });
 execSync(`"${process.execPath}" "${compiler}"`, { stdio: "inherit" });

@@ -25,7 +25,8 @@ try()
 	count=$((count + 1))
 	# in a condition set -e would say nothing
 	(set -e; "$@") >"$work/output" 2>&1
-	if [ $? -eq 0 ]; then
+	status=$?
+	if [ $status -eq 0 ]; then
 		echo "ok $count - $what"
 	else
 		echo "not ok $count - $what"
