@@ -112,6 +112,13 @@ tcw_check(TcwClient *client, const PGresult *res)
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (strcmp(known[i].sqlstate, sqlstate) == 0)
 			status = known[i].status;
+
+	/*
+	 * libpq's own errors have no SQLSTATE.  A write that failed is reported
+	 * before the connection is found to be gone, which takes a read.
+	 */
+	if (sqlstate[0] == '\0')
+		PQconsumeInput(client->connection);
 	if (PQstatus(client->connection) != CONNECTION_OK)
 		status = TCW_CONNECTION_LOST;
 	if (message[0] == '\0')
