@@ -51,6 +51,7 @@ typedef struct TcwRun
 	int			commits;
 
 	char	   *results;		/* to be saved by iterate() */
+	bool		iterated;
 	bool		saw_stop;
 	bool		finished;
 

@@ -246,7 +246,8 @@ run_loop(Loop *loop)
  * says; what the body writes, and the checkpoint behind the batch, commit
  * together.  Returns TCW_OK with context->yielded if a stop was requested, or
  * without if the source is exhausted: the step is done then.  What else the
- * body or a statement came to is returned, with the batch rolled back.
+ * body or a statement came to is returned, with the batch rolled back.  There
+ * is one in a run, since there is one cursor.
  */
 TcwStatus
 tcw_iterate(TcwContext *context, const TcwIteration *iteration)
@@ -262,6 +263,9 @@ tcw_iterate(TcwContext *context, const TcwIteration *iteration)
 	loop.count = filled.every;
 	if (PQtransactionStatus(context->connection) != PQTRANS_IDLE)
 		return tcw_fail(context, TCW_PERMANENT_ERROR, "iteration within a transaction");
+	if (loop.run->iterated)
+		return tcw_fail(context, TCW_PERMANENT_ERROR, "a second iteration in one run");
+	loop.run->iterated = true;
 	if (filled.fetch == NULL)
 		status = write_statements(&loop);
 	if (status == TCW_OK)

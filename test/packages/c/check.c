@@ -150,6 +150,17 @@ by_fetch(TcwContext *context)
 	return tcw_iterate(context, &numbers);
 }
 
+/* The cursor of the second would be the first's in the next run. */
+static TcwStatus
+twice(TcwContext *context)
+{
+	TcwStatus	status = by_query(context);
+
+	free(context->result);
+	context->result = NULL;
+	return status == TCW_OK ? by_fetch(context) : status;
+}
+
 /* A yield that its own statement rolls back is none. */
 static TcwStatus
 yield_in_vain(TcwContext *context)
@@ -310,6 +321,8 @@ handlers(void)
 	TcwWorkerOptions commits = {.name = "commits", .on_start = commit_it};
 	TcwTestOptions on_start = {.worker = &commits};
 
+	check(ends(new_step(), twice, NULL, TCW_EVENT_FAILED, &result) && all_applied(),
+		  "a run iterates once");
 	check(ends(new_step(), yield_in_vain, NULL, TCW_EVENT_COMPLETED, &result) &&
 		  result.sequence == 1, "a yield that was rolled back is none");
 	check(ends(new_step(), save_behind_yield, NULL, TCW_EVENT_RELEASED, &result) &&
