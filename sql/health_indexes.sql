@@ -1,7 +1,7 @@
 -- Health tells which indexes refuse a long cursor, and accuses no others
 SET client_min_messages = error;
 CREATE EXTENSION tasker_checkpoint;
-CREATE TABLE steps (id uuid PRIMARY KEY, checkpoint jsonb);
+CREATE TABLE steps (id uuid PRIMARY KEY, checkpoint jsonb, processed boolean);
 SELECT tasker_checkpoint_attach('steps', 'id');
 ALTER TABLE steps RENAME checkpoint TO "so far";
 INSERT INTO steps VALUES ('00000000-0000-0000-0000-000000000001');
@@ -35,8 +35,8 @@ SELECT severity, figure, threshold, detail, statement FROM tasker_checkpoint_hea
 
 -- one of partitions goes as a whole, one of a single partition by itself
 DROP TABLE steps;
-CREATE TABLE parts (id uuid PRIMARY KEY, checkpoint jsonb) PARTITION BY HASH (id);
-CREATE TABLE part_0 (checkpoint jsonb, id uuid PRIMARY KEY);
+CREATE TABLE parts (id uuid PRIMARY KEY, checkpoint jsonb, processed boolean) PARTITION BY HASH (id);
+CREATE TABLE part_0 (checkpoint jsonb, processed boolean, id uuid PRIMARY KEY);
 ALTER TABLE parts ATTACH PARTITION part_0 FOR VALUES WITH (MODULUS 1, REMAINDER 0);
 SELECT tasker_checkpoint_attach('parts', 'id');
 INSERT INTO parts VALUES ('00000000-0000-0000-0000-000000000001');

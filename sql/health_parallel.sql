@@ -1,7 +1,7 @@
 -- Health goes by the settings' limits, also where the library is loaded by it, and parallel workers are forced
 SET client_min_messages = error;
 CREATE EXTENSION tasker_checkpoint;
-CREATE TABLE steps (id uuid PRIMARY KEY, checkpoint jsonb);
+CREATE TABLE steps (id uuid PRIMARY KEY, checkpoint jsonb, processed boolean);
 SELECT tasker_checkpoint_attach('steps', 'id');
 INSERT INTO steps VALUES ('00000000-0000-0000-0000-000000000001', jsonb_build_object('cursor', repeat('x', 1000), 'items_processed', 1));
 SELECT quote_ident(current_database()) AS here \gset

@@ -16,6 +16,7 @@ SELECT count(tasker_checkpoint_yield("The ""key""", '1', 1)) FROM "My ""Jobs", g
 UPDATE tasker_checkpoint_events SET available_at = '2000-01-01' WHERE step_uuid::text ~ '2$';
 CREATE INDEX "the index" ON "My ""Jobs" (("pro-gress" ->> 'cursor'));
 INSERT INTO "My ""Jobs" ("The ""key""", "pro-gress") VALUES ('00000000-0000-0000-0000-000000000005', jsonb_build_object('cursor', repeat('x', 2500), 'items_processed', 1));
+SELECT tasker_checkpoint_dispatch('00000000-0000-0000-0000-000000000005') IS NOT NULL AS dispatched;
 CREATE VIEW health AS SELECT right(step_uuid::text, 2) AS step, finding, severity FROM tasker_checkpoint_health ORDER BY 1, finding COLLATE "C";
 SELECT * FROM health;
 SELECT statement FROM tasker_checkpoint_health WHERE finding = 'near_limit';

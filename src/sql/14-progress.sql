@@ -112,7 +112,7 @@ COMMENT ON VIEW tasker_checkpoint_progress IS
 COMMENT ON COLUMN tasker_checkpoint_progress.step_uuid IS
 'the step';
 COMMENT ON COLUMN tasker_checkpoint_progress.step_name IS
-'its name, from Tasker''s named_steps; NULL where there is none that the caller may read';
+'its name, from Tasker''s named_steps, else from a column "name" of the steps table; NULL where there is none that the caller may read';
 COMMENT ON COLUMN tasker_checkpoint_progress.task_uuid IS
 'its task; NULL where the steps table has none that the caller may read';
 COMMENT ON COLUMN tasker_checkpoint_progress.task_name IS

@@ -126,13 +126,14 @@ BEGIN ATOMIC
         JOIN too_much t ON CASE WHEN t.grantee IN (w.oid, 0::oid) THEN true ELSE pg_catalog.pg_has_role(w.oid, t.grantee, 'USAGE') END
         WHERE NOT w.is_super AND NOT w.is_operator
     )
-    SELECT 'warning',
+    -- an application may work on a table of its own, as one role
+    SELECT CASE WHEN h.is_owner THEN 'notice' ELSE 'warning' END,
            pg_catalog.format('Worker %s can do more to table %s than write checkpoints%s: %s.%s', h.name, h.relid::regclass,
                              CASE WHEN h.grantee = h.worker AND h.is_owner THEN ', which it owns'
                                   WHEN h.grantee = h.worker THEN ''
                                   WHEN h.is_direct THEN ', as everybody can'
                                   ELSE pg_catalog.format(', as a member of %s', h.grantee::regrole) END, h.privileges,
-                             CASE WHEN h.is_owner THEN ' Give the table another owner.'
+                             CASE WHEN h.is_owner THEN ' If limits are to bind it, give the table another owner.'
                                   WHEN h.is_direct AND NOT h.by_owner THEN ' It was not the owner who granted that.'
                                   ELSE ' What its own work needs, leave.' END),
            CASE WHEN h.is_owner OR (h.is_direct AND NOT h.by_owner) THEN NULL
@@ -185,12 +186,15 @@ BEGIN ATOMIC
                         HAVING pg_catalog.count(*) > 0), ''),
            NULL
     UNION ALL
-    -- who may have a table guarded may also keep the real one from being found
+    -- who may have a table guarded may also keep the real one from being found, which
+    -- that one's owner may in any case
     SELECT 'warning', pg_catalog.format('Worker %s can register a steps table: it can execute the guard.', w.name),
            pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM %s;', 'tasker_checkpoint_guard()'::regprocedure, w.name)
     FROM tasker_checkpoint_workers() w
     WHERE NOT w.is_super AND NOT w.is_operator
     AND pg_catalog.has_function_privilege(w.oid, 'tasker_checkpoint_guard()'::regprocedure, 'EXECUTE')
+    AND NOT EXISTS (SELECT FROM tasker_checkpoint_registrations() r JOIN pg_class c ON c.oid = r.relid
+                    WHERE r.attached AND r.relid = r.steps AND c.relowner = w.oid)
     UNION ALL
     SELECT 'notice',
            pg_catalog.format('What role %s creates later is given away by its default privileges: %s to %s.', d.defaclrole::regrole, x.privilege_type,

@@ -42,6 +42,7 @@ typedef struct Walk
 	const TckptSteps *steps;
 	const TckptReader *reader;
 	const TckptSurvey *survey;
+	bool		says_done;		/* a column tells which steps are processed */
 	TckptHolders *holders;		/* NULL: there are none */
 	TckptDispatched *dispatched;
 	int			ndispatched;
@@ -165,6 +166,18 @@ note_held(const pg_uuid_t *step, const TckptHolder *holder, void *arg)
 	dispatched->holder = holder;
 }
 
+/*
+ * Whether nothing is known to be under way with a step.  A table may have no column
+ * that says so; then one that is completed is like one that never began, and what
+ * its last checkpoints look like is nobody's trouble.
+ */
+static bool
+is_done(const Walk *walk, const TckptSurveyed *step)
+{
+	return walk->survey->health && !walk->says_done &&
+		step->dispatched == NULL && !step->in_process;
+}
+
 /* Fills in what the row says. */
 static void
 read_surveyed(Walk *walk, TupleTableSlot *slot, TckptSurveyed *step)
@@ -176,8 +189,17 @@ read_surveyed(Walk *walk, TupleTableSlot *slot, TckptSurveyed *step)
 	memset(step, 0, sizeof(*step));
 	step->found = true;
 	step->step = *DatumGetUUIDP(values[TCKPT_SURVEY_STEP]);
-	step->processed = !nulls[TCKPT_SURVEY_PROCESSED] && DatumGetBool(values[TCKPT_SURVEY_PROCESSED]);
+	dispatched = find_dispatched(walk, &step->step);
+	if (dispatched != NULL)
+	{
+		dispatched->met = true;
+		step->dispatched = dispatched->has_row ? dispatched : NULL;
+		step->holder = dispatched->holder;
+	}
+
 	step->in_process = !nulls[TCKPT_SURVEY_IN_PROCESS] && DatumGetBool(values[TCKPT_SURVEY_IN_PROCESS]);
+	step->processed = is_done(walk, step) ||
+		(!nulls[TCKPT_SURVEY_PROCESSED] && DatumGetBool(values[TCKPT_SURVEY_PROCESSED]));
 	if (!nulls[TCKPT_SURVEY_CHECKPOINT] && !step->processed)
 		step->checkpoint = DatumGetJsonbP(values[TCKPT_SURVEY_CHECKPOINT]);
 	step->has_task = !nulls[TCKPT_SURVEY_TASK];
@@ -190,13 +212,6 @@ read_surveyed(Walk *walk, TupleTableSlot *slot, TckptSurveyed *step)
 	step->has_inputs = !nulls[TCKPT_SURVEY_INPUTS];
 	step->inputs = values[TCKPT_SURVEY_INPUTS];
 
-	dispatched = find_dispatched(walk, &step->step);
-	if (dispatched != NULL)
-	{
-		dispatched->met = true;
-		step->dispatched = dispatched->has_row ? dispatched : NULL;
-		step->holder = dispatched->holder;
-	}
 	if (step->holder == NULL && !nulls[TCKPT_SURVEY_XMAX] && !nulls[TCKPT_SURVEY_TABLEOID] &&
 		TransactionIdIsValid(DatumGetTransactionId(values[TCKPT_SURVEY_XMAX])))
 		step->holder = tckpt_holder_of_row(walk->holders,
@@ -405,6 +420,7 @@ tckpt_survey(const TckptTrigger *trigger, const TckptSurvey *survey)
 	require_rights(trigger);
 	walk.steps = steps = tckpt_attached_open(survey->function, AccessShareLock);
 	row_security = tckpt_steps_has_row_security(steps);
+	walk.says_done = steps->processed != InvalidAttrNumber;
 	walk.receiver.receiveSlot = receiver_receive;
 	walk.receiver.rStartup = receiver_startup;
 	walk.receiver.rShutdown = receiver_shutdown;

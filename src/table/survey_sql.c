@@ -115,7 +115,10 @@ find_companion(Oid steps, const char *name)
 	return companion;
 }
 
-/* Names of steps and tasks, where all that leads to them can be read. */
+/*
+ * Names of steps and tasks, where all that leads to them can be read.  A step of
+ * an application's own table has its name with it.
+ */
 static void
 append_names(StringInfo sql, Oid steps)
 {
@@ -128,6 +131,8 @@ append_names(StringInfo sql, Oid steps)
 		appendStringInfo(sql, ", (SELECT n.name::pg_catalog.text FROM %s AS n"
 						 " WHERE n.named_step_uuid OPERATOR(pg_catalog.=) s.named_step_uuid LIMIT 1)",
 						 named_steps.name);
+	else if (has_name(steps))
+		appendStringInfoString(sql, ", s.name::pg_catalog.text");
 	else
 		appendStringInfoString(sql, ", NULL::pg_catalog.text");
 
