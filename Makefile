@@ -10,6 +10,7 @@ OBJS = \
 	src/api/call.o \
 	src/api/claim.o \
 	src/api/control.o \
+	src/api/create_table.o \
 	src/api/doctor.o \
 	src/api/history.o \
 	src/api/interval.o \

@@ -73,7 +73,7 @@ SELECT format('GRANT EXECUTE ON ROUTINE %s TO %I', p.oid::regprocedure, role)
 FROM (VALUES
     (:'worker', 'dispatch wait claim heartbeat yield save yield_step_event complete release'),
     (:'operator', 'dispatch pause resume cancel rewind clear reset_for_retry'),
-    (:'operator', 'attach detach doctor stats stats_reset'),
+    (:'operator', 'attach create_table detach doctor stats stats_reset'),
     (:'operator', 'purge trim purge_events purge_archive')
 ) AS g (role, functions)
 CROSS JOIN string_to_table(functions, ' ') AS f

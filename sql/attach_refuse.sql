@@ -80,6 +80,21 @@ DROP INDEX jobs_index;
 \set VERBOSITY default
 CREATE UNIQUE INDEX jobs_index ON jobs (k);
 
+-- a generated column must be one that has an index; the catalogs of servers without virtual ones are made to say it
+CREATE TABLE virtual_jobs (id bigint PRIMARY KEY);
+SELECT format('ALTER TABLE virtual_jobs ADD COLUMN k uuid GENERATED ALWAYS AS (lpad(to_hex(id), 32, ''0'')::uuid)%s',
+	CASE WHEN current_setting('server_version_num')::integer < 180000 THEN ' STORED' END) AS add_column \gset
+:add_column;
+RESET ROLE;
+UPDATE pg_attribute SET attgenerated = 'v' WHERE attrelid = 'regress_tckpt.virtual_jobs'::regclass AND attname = 'k';
+SET ROLE regress_tckpt_owner;
+SELECT tasker_checkpoint_attach('virtual_jobs', 'k'); -- fail
+DROP TABLE virtual_jobs;
+CREATE TABLE virtual_jobs (id bigint PRIMARY KEY, k uuid NOT NULL GENERATED ALWAYS AS (lpad(to_hex(id), 32, '0')::uuid) STORED UNIQUE);
+BEGIN;
+SELECT tasker_checkpoint_attach('virtual_jobs', 'k');
+ROLLBACK;
+
 -- a domain is another type
 CREATE DOMAIN step_key AS uuid;
 CREATE TABLE domain_jobs (k step_key PRIMARY KEY);

@@ -31,7 +31,7 @@ FROM (VALUES
 	('everybody', 'check_connections check_replication check_names check_version forget'),
 	('worker', 'wait claim heartbeat complete release yield save yield_step_event'),
 	('worker and operator', 'dispatch'),
-	('operator', 'pause resume cancel rewind clear reset_for_retry attach detach doctor stats stats_reset purge trim purge_events purge_archive'),
+	('operator', 'pause resume cancel rewind clear reset_for_retry attach create_table detach doctor stats stats_reset purge trim purge_events purge_archive'),
 	('superuser', 'guard attach_table attach_indexes')
 ) c (class, names), string_to_table(names, ' ') name;
 CREATE TEMPORARY VIEW functions AS

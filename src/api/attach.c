@@ -37,6 +37,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "api/attach.h"
 #include "api/call.h"
 #include "dispatch/events.h"
 #include "table/candidates.h"
@@ -80,6 +81,29 @@ lock_registration(Oid guard)
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("function \"%s\" does not exist", TCKPT_GUARD_NAME),
 				 errhint("Create the extension again.")));
+}
+
+/*
+ * Finds what is attached, false if nothing is.  Nobody else attaches a table
+ * until the transaction ends.  Raises 55000 if two are attached.
+ */
+bool
+tckpt_attach_begin(Oid guard, TckptTrigger *found)
+{
+	bool		contested;
+
+	lock_registration(guard);
+	return tckpt_find_registration(guard, found, &contested);
+}
+
+/* There is one steps table to a database, and this is it. */
+void
+tckpt_raise_attached(Oid relid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table %s is attached already", tckpt_table_name(relid)),
+			 errhint("Call tasker_checkpoint_detach() first.")));
 }
 
 /*
@@ -274,7 +298,7 @@ find_candidate(Oid function)
 				 errmsg("no steps table found"),
 				 errdetail("Neither tasker.workflow_steps nor %s.tasker_workflow_steps is an ordinary or partitioned, permanent table.",
 						   tckpt_schema_of(function)),
-				 errhint("Call tasker_checkpoint_attach() with the steps table.")));
+				 errhint("Call tasker_checkpoint_attach() with the steps table, or tasker_checkpoint_create_table() to make one.")));
 	if (list_length(candidates) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -322,22 +346,17 @@ tasker_checkpoint_attach(PG_FUNCTION_ARGS)
 	TckptTrigger found;
 	Attached	attached;
 	TckptRegistration *guarded = &attached.registration;
-	bool		contested;
 	bool		is_attached;
 	Oid			relid;
 
 	PreventCommandIfReadOnly("tasker_checkpoint_attach()");
-	lock_registration(guard);
-	is_attached = tckpt_find_registration(guard, &found, &contested);
+	is_attached = tckpt_attach_begin(guard, &found);
 	tckpt_require_argument(fcinfo, 1, "key_column");
 	tckpt_require_argument(fcinfo, 2, "create_indexes");
 
 	relid = PG_ARGISNULL(0) ? find_candidate(function) : PG_GETARG_OID(0);
 	if (is_attached && found.relid != relid)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table %s is attached already", tckpt_table_name(found.relid)),
-				 errhint("Call tasker_checkpoint_detach() first.")));
+		tckpt_raise_attached(found.relid);
 	if (!is_attached)
 		make_guard(function, guard, relid, PG_GETARG_NAME(1));
 	if (tckpt_forget_trigger(function, relid) == NULL)

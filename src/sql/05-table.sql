@@ -65,6 +65,13 @@ AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_attach(regclass, name, boolean) IS
 'makes a table with a unique uuid key the steps table: adds the column checkpoint, the guard trigger and the one that forgets deleted steps, warns of indexes that end HOT; without a table tries tasker.workflow_steps and tasker_workflow_steps; returns the table; can be repeated; raises 55000 if another table is attached or none is found, 42809, 42804, 42703 or 42P16 if the table does not fit, 42P07 if another index is in the way of create_indexes, 22004, 25006, 42501 if the caller does not own the table, 42P01';
 
+CREATE FUNCTION tasker_checkpoint_create_table(name text)
+RETURNS regclass
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_create_table(text) IS
+'creates a table for an application that has none, and attaches it: id, name, inputs, processed, created_at, updated_at and checkpoint, with room for HOT updates; the name can have a schema, and is written as in SQL; returns the table, which is the caller''s; raises 55000 if a table is attached, 42P07 if the name is taken, 42602, 42601 or 0A000 if it is no name, 42809 if the schema is temporary, 3F000, 22004, 25006, 42501';
+
 -- attach calls it past the rights on it, which nobody has
 CREATE FUNCTION tasker_checkpoint_attach_table(
     steps regclass,
@@ -117,7 +124,7 @@ BEGIN
             DETAIL = 'Tables inherit from it, and their rows would go past the guard.';
     END IF;
 
-    SELECT attnum, attname, atttypid, attnotnull INTO key
+    SELECT attnum, attname, atttypid, attnotnull, attgenerated INTO key
     FROM pg_attribute
     WHERE attrelid = steps AND attname = key_column AND attnum > 0;
     IF NOT FOUND THEN
@@ -128,6 +135,11 @@ BEGIN
         RAISE EXCEPTION 'key column "%" of table % must be of type uuid', key_column, rel.name
             USING ERRCODE = 'datatype_mismatch',
             DETAIL = format('It is of type %s.', format_type(key.atttypid, NULL));
+    ELSIF key.attgenerated = 'v' THEN
+        RAISE EXCEPTION 'key column "%" of table % must not be virtual', key_column, rel.name
+            USING ERRCODE = 'invalid_table_definition',
+            DETAIL = 'PostgreSQL makes no index on a virtual generated column.',
+            HINT = 'Drop the column, and add it as GENERATED ALWAYS AS (...) STORED.';
     ELSIF NOT key.attnotnull THEN
         RAISE EXCEPTION 'key column "%" of table % must be NOT NULL', key_column, rel.name
             USING ERRCODE = 'invalid_table_definition',

@@ -12,7 +12,7 @@ INSERT INTO functions VALUES ('yield', '%L, ''1'', 1'), ('save', '%L, ''1'', 1')
 CREATE FUNCTION pg_temp.call(name text, arguments text, step uuid) RETURNS text LANGUAGE sql
 RETURN format('SELECT tasker_checkpoint_%s(' || arguments || ')', name, step);
 
-SELECT plan(11 + 10 + 10 + 10 + 8 + 4 + 6 + 9 + 12);
+SELECT plan(11 + 10 + 10 + 10 + 8 + 4 + 6 + 9 + 12 + 10);
 
 -- nothing attached
 SELECT throws_ok(pg_temp.call(name, arguments, '00000000-0000-0000-0000-000000000001'), '55000', 'no steps table is attached', name || ' without a steps table')
@@ -65,7 +65,10 @@ SELECT throws_ok($$SELECT tasker_checkpoint_attach('other_steps')$$, '55000', NU
 SELECT throws_ok($$SELECT tasker_checkpoint_attach('steps', 'processed')$$, '55000', NULL, 'another key');
 SELECT throws_ok($$SELECT tasker_checkpoint_attach(NULL, NULL)$$, '22004', NULL, 'no key');
 SELECT throws_ok($$SELECT tasker_checkpoint_attach()$$, '55000', 'no steps table found', 'none of Tasker''s names');
+SELECT throws_ok($$SELECT tasker_checkpoint_create_table('new_steps')$$, '55000', 'table public.steps is attached already', 'a new table while one is attached');
 SELECT tasker_checkpoint_detach() \gset
+SELECT throws_ok(format('SELECT tasker_checkpoint_create_table(%L)', name), state, NULL, 'a new table ' || coalesce(quote_ident(name), 'without a name'))
+FROM (VALUES (NULL, '22004'), ('', '42602'), ('a.b.c.d', '42601'), ('elsewhere.public.new_steps', '0A000'), ('nowhere.new_steps', '3F000'), ('pg_temp.new_steps', '42809'), ('steps', '42P07')) n (name, state);
 SELECT throws_ok($$SELECT tasker_checkpoint_attach('a_view')$$, '42809', NULL, 'a view');
 SELECT throws_ok($$SELECT tasker_checkpoint_attach('steps', 'no_such_column')$$, '42703', NULL, 'no such key');
 SELECT throws_ok($$SELECT tasker_checkpoint_attach('steps', 'processed')$$, '42804', NULL, 'a key of another type');
@@ -79,6 +82,7 @@ SELECT throws_ok(format($$DO 'BEGIN
 	PERFORM tasker_checkpoint_%s(''00000000-0000-0000-0000-000000000001''%s);
 END'$$, name, arguments), '25006', NULL, name || ' in a read-only transaction')
 FROM (VALUES ('yield', ', ''''1'''', 10'), ('save', ', ''''1'''', 10'), ('clear', ''), ('reset_for_retry', '')) f (name, arguments);
+SELECT throws_ok($$DO 'BEGIN SET LOCAL transaction_read_only = on; PERFORM tasker_checkpoint_create_table(''new_steps''); END'$$, '25006', NULL, 'create_table in a read-only transaction');
 ALTER TABLE steps DISABLE TRIGGER zz_tasker_checkpoint_guard;
 SELECT throws_ok(format($$SELECT tasker_checkpoint_%s('00000000-0000-0000-0000-000000000001', '1', 10)$$, name), '55000', NULL, name || ' with the guard disabled')
 FROM (VALUES ('yield'), ('save')) f (name);
@@ -91,6 +95,7 @@ DROP TRIGGER second ON other_steps;
 CREATE ROLE regress_tckpt_tap;
 SET LOCAL ROLE regress_tckpt_tap;
 SELECT throws_ok($$SELECT tasker_checkpoint_yield('00000000-0000-0000-0000-000000000001', '1', 10)$$, '42501', 'permission denied for function tasker_checkpoint_yield', 'yield without EXECUTE');
+SELECT throws_ok($$SELECT tasker_checkpoint_create_table('new_steps')$$, '42501', 'permission denied for function tasker_checkpoint_create_table', 'create_table without EXECUTE');
 SELECT throws_ok($$SELECT tasker_checkpoint_load('00000000-0000-0000-0000-000000000001')$$, '42501', 'permission denied for table steps', 'load without SELECT');
 SELECT throws_ok($$SET tasker_checkpoint.cursor_limit = -1$$, '42501', NULL, 'SET by anybody');
 RESET ROLE;

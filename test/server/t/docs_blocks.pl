@@ -14,12 +14,12 @@ use Test::More;
 
 my $timeout = IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default);
 
-# A document says in its beginning what its examples work on. The README begins
-# with an empty database.
+# A document says in its beginning what its examples work on. README and reference
+# begin with an empty database.
 my $steps = slurp_file('examples/steps.sql');
 my %documents = map { $_ => $steps } glob('docs/*.md');
 $documents{'docs/operations.md'} .= slurp_file('examples/incidents.sql');
-$documents{'README.md'} = '';
+$documents{$_} = '' foreach 'README.md', 'docs/reference.md';
 
 # More of Tasker's tables, as far as the document asks them
 $documents{'docs/tasker.md'} .= q{

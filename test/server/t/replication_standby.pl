@@ -39,7 +39,8 @@ my %writers = (
 	'tasker_checkpoint_yield' => "SELECT tasker_checkpoint_yield('$step', '9', 9)",
 	'tasker_checkpoint_save' => "SELECT tasker_checkpoint_save('$step', '9', 9)",
 	'tasker_checkpoint_clear' => "SELECT tasker_checkpoint_clear('$step')",
-	'tasker_checkpoint_reset_for_retry' => "SELECT tasker_checkpoint_reset_for_retry('$step')");
+	'tasker_checkpoint_reset_for_retry' => "SELECT tasker_checkpoint_reset_for_retry('$step')",
+	'tasker_checkpoint_create_table' => "SELECT tasker_checkpoint_create_table('jobs')");
 
 sub refused
 {

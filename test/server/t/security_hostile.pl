@@ -116,8 +116,8 @@ my $begin = qq{
 	GRANT UPDATE ON hostile.steps TO hostile_operator;
 	SELECT FROM (SELECT format('GRANT EXECUTE ON FUNCTION %s TO %s', p.oid::regprocedure, role) AS statement
 		FROM pg_proc p, (VALUES ('hostile_worker', 'dispatch claim heartbeat complete release yield save yield_step_event'),
-			('hostile_operator', 'dispatch pause resume cancel rewind clear reset_for_retry detach attach doctor stats stats_reset purge trim purge_events purge_archive'),
-			('hostile_owner', 'attach detach guard')) g (role, names)
+			('hostile_operator', 'dispatch pause resume cancel rewind clear reset_for_retry detach attach create_table doctor stats stats_reset purge trim purge_events purge_archive'),
+			('hostile_owner', 'attach create_table detach guard')) g (role, names)
 		WHERE proname = ANY (SELECT 'tasker_checkpoint_' || n FROM string_to_table(names, ' ') n)
 		AND pronamespace = 'public'::regnamespace) g, public.attempt(g.statement);
 	SELECT tasker_checkpoint_save('$step', '1', 1), tasker_checkpoint_save('$other', '1', 1);
@@ -208,7 +208,7 @@ max_prepared_transactions = 5
 
 			my $way = $kind eq 'p' ? $ways[ int(rand(3)) ] : pick(@ways);
 			# what would end the round is taken back
-			$way = $ways[ 1 + int(rand(3)) ] if $function =~ /attach$|detach$/;
+			$way = $ways[ 1 + int(rand(3)) ] if $function =~ /attach$|create_table$|detach$/;
 			# these catch an error, after which assertions don't expect a transaction that is committing
 			$way = $ways[0] if $asserts && $way == $at_commit && $function =~ /doctor$|look$/;
 			$script .= 'SET ROLE hostile_' . pick(qw(nobody reader worker worker worker operator operator operator owner super super super)) . ";\n";
