@@ -33,6 +33,7 @@ OBJS = \
 	src/dispatch/event_row.o \
 	src/dispatch/events.o \
 	src/dispatch/front.o \
+	src/dispatch/lanes.o \
 	src/dispatch/protocol.o \
 	src/dispatch/transaction.o \
 	src/document/build.o \

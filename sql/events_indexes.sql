@@ -82,6 +82,20 @@ CALL live();
 ALTER INDEX other_part RENAME TO tasker_checkpoint_events_event_id;
 CALL live();
 
+-- one that is built leads to rows by their first version, which was elsewhere then
+SET statement_timeout = '20s';
+SELECT tasker_checkpoint_dispatch(:'s1', 'first', 5) IS NOT NULL AS dispatched;
+DROP INDEX tasker_checkpoint_events_claimable;
+SELECT tasker_checkpoint_dispatch(:'s1', 'second', -5) IS NOT NULL AS dispatched;
+SELECT tasker_checkpoint_dispatch(:'s2', 'last', -10, '1 hour') IS NOT NULL AS dispatched;
+CREATE INDEX tasker_checkpoint_events_claimable ON tasker_checkpoint_events (queue, priority DESC, available_at) WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked;
+SELECT right(step_uuid::text, 1) AS step, queue, tasker_checkpoint_release(event_id, '1 hour') FROM tasker_checkpoint_claim('one', max_steps => 10);
+CALL tasker_checkpoint_wait(timeout => '10 ms');
+SELECT tasker_checkpoint_dispatch(:'s1') IS NOT NULL AS dispatched;
+SELECT right(step_uuid::text, 1) AS step, queue, tasker_checkpoint_complete(event_id) FROM tasker_checkpoint_claim('one', max_steps => 10);
+DELETE FROM tasker_checkpoint_events;
+RESET statement_timeout;
+
 -- invalid ones are filled, but not trusted
 UPDATE pg_index SET indisvalid = false WHERE indexrelid IN ('again'::regclass, 'tasker_checkpoint_events_claimable'::regclass);
 CALL live(); -- fail

@@ -34,6 +34,8 @@ END
 $$;
 CREATE TRIGGER nested AFTER UPDATE ON steps FOR EACH ROW
 	WHEN (NEW.checkpoint ->> 'cursor' = 'nested' AND NEW.id = '00000000-0000-0000-0000-000000000001') EXECUTE FUNCTION nested();
+CREATE FUNCTION told() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'an UPDATE'; RETURN NULL; END $$;
+CREATE FUNCTION kept() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 CREATE PROCEDURE saves(first int, last int) LANGUAGE plpgsql AS $$
 BEGIN
 	FOR i IN first .. last LOOP
@@ -75,6 +77,19 @@ UPDATE steps SET owner = 'nobody' WHERE id = :'s1';
 SET ROLE regress_tckpt_worker;
 SELECT tasker_checkpoint_save(:'s1', '405', 405); -- fail
 ROLLBACK TO before;
+-- nor may one be stored that the caller could not read
+RESET ROLE;
+CREATE POLICY few ON steps AS RESTRICTIVE FOR SELECT USING (coalesce((checkpoint ->> 'items_processed')::bigint, 0) < 500);
+SET ROLE regress_tckpt_worker;
+SELECT tasker_checkpoint_save(:'s1', '500', 500); -- fail
+ROLLBACK TO before;
+-- where a trigger keeps the row as it was it is not tried once more
+RESET ROLE;
+CREATE TRIGGER "1" BEFORE UPDATE ON steps FOR EACH STATEMENT EXECUTE FUNCTION told();
+CREATE TRIGGER "2" BEFORE UPDATE ON steps FOR EACH ROW EXECUTE FUNCTION kept();
+SET ROLE regress_tckpt_worker;
+SELECT tasker_checkpoint_save(:'s1', '405', 405); -- fail
+ROLLBACK TO before;
 SELECT sequence FROM tasker_checkpoint_save(:'s1', '405', 405);
 COMMIT;
 SELECT cursor, sequence FROM tasker_checkpoint_load(:'s1');
@@ -90,7 +105,7 @@ ROLLBACK;
 SET client_min_messages = error;
 DROP EXTENSION tasker_checkpoint;
 DROP TABLE steps;
-DROP FUNCTION nested, reads;
+DROP FUNCTION nested, reads, told, kept;
 DROP PROCEDURE saves;
 DROP OWNED BY regress_tckpt_worker;
 DROP ROLE regress_tckpt_worker;

@@ -30,6 +30,7 @@
 
 #include "dispatch/claimable.h"
 #include "dispatch/front.h"
+#include "dispatch/lanes.h"
 #include "tasker_checkpoint.h"
 
 /* A queue that is walked through */
@@ -38,8 +39,9 @@ typedef struct Lane
 	char	   *queue;
 	bool		bounded;
 	int			below;			/* if so, priorities below this are left */
-	TckptFront *front;			/* where the walk begins; NULL: at the first */
-	int			place;			/* of these, which is walked next */
+	TckptFront *front;			/* where it is known; NULL: nowhere */
+	bool		by_place;		/* its places are walked */
+	int			place;			/* of these, which is next */
 	bool		at_place;		/* none of this place's was met so far */
 	bool		begun;			/* the first was looked for */
 	SysScanDesc scan;
@@ -107,14 +109,22 @@ begin_part(TckptClaimable *walk, Lane *lane)
 	ScanKeyData keys[4];
 	int			nkeys = 1;
 
-	init_queue_key(&keys[0], BTEqualStrategyNumber, F_TEXTEQ, lane->queue);
-	if (lane->front != NULL)
+	if (lane->by_place && lane->place == lane->front->nplaces)
 	{
-		const TckptPlace *place;
-
-		if (lane->place == lane->front->nplaces)
+		if (lane->front->complete)
 			return false;
-		place = &lane->front->places[lane->place++];
+
+		/* of the priorities below these nothing is known */
+		lane->by_place = false;
+		lane->bounded = true;
+		lane->below = lane->front->places[lane->place - 1].priority;
+	}
+
+	init_queue_key(&keys[0], BTEqualStrategyNumber, F_TEXTEQ, lane->queue);
+	if (lane->by_place)
+	{
+		const TckptPlace *place = &lane->front->places[lane->place++];
+
 		lane->at_place = true;
 		ScanKeyInit(&keys[nkeys++], TCKPT_EVENT_ATTNO(TCKPT_EVENT_PRIORITY),
 					BTEqualStrategyNumber, F_INT2EQ, Int16GetDatum(place->priority));
@@ -155,16 +165,20 @@ read_head(TckptClaimable *walk, Lane *lane)
 }
 
 /*
- * The part that is walked has come to an end.  Of a place nothing is left then, if
- * nothing was met, of what there is by now.
+ * The part that is walked has come to an end.  If nothing was met, nothing is left of
+ * a place of what there is by now, nor of the priorities below all places.
  */
 static void
 end_part(TckptClaimable *walk, Lane *lane)
 {
 	end_scan(lane);
-	if (lane->front != NULL && lane->at_place)
+	if (lane->front == NULL || !lane->at_place)
+		return;
+	if (lane->by_place)
 		tckpt_front_move(lane->front, lane->front->places[lane->place - 1].priority,
 						 walk->now);
+	else
+		tckpt_front_complete(lane->front);
 }
 
 /*
@@ -179,7 +193,7 @@ find_head(TckptClaimable *walk, Lane *lane)
 		if (!read_head(walk, lane))
 		{
 			end_part(walk, lane);
-			if (lane->front == NULL)
+			if (!lane->by_place)
 				return false;
 		}
 		else if (lane->head.available_at <= walk->now)
@@ -229,50 +243,17 @@ add_lane(TckptClaimable *walk, const char *queue)
 	lane->context = AllocSetContextCreate(walk->context, "tasker_checkpoint queue",
 										  ALLOCSET_SMALL_SIZES);
 	lane->front = tckpt_front_find(RelationGetRelid(walk->rel), queue, walk->now);
+	lane->by_place = lane->front != NULL;
 }
 
-/* The queue of a row, whoever sees it; NULL if somebody has made it too long. */
-static char *
-queue_of(TckptClaimable *walk, HeapTuple tuple)
-{
-	bool		isnull;
-	Datum		queue = heap_getattr(tuple, TCKPT_EVENT_ATTNO(TCKPT_EVENT_QUEUE),
-									 RelationGetDescr(walk->rel), &isnull);
-
-	/* what is out of line may be gone with a row that nobody sees */
-	if (isnull || VARATT_IS_EXTERNAL(DatumGetPointer(queue)))
-		return NULL;
-	return TextDatumGetCString(queue);
-}
-
-/*
- * A lane for each queue that the index has, found by a look behind the one before.
- * The look takes the first row that is there, also one that nobody sees any more:
- * so it costs the same however many of these an old snapshot keeps.
- */
+/* A lane for each queue that the index has. */
 static void
 add_all_lanes(TckptClaimable *walk)
 {
-	char	   *queue = NULL;
+	char		queue[NAMEDATALEN] = "";
 
-	do
-	{
-		ScanKeyData key;
-		SysScanDesc scan;
-		HeapTuple	tuple;
-		char	   *next = NULL;
-
-		CHECK_FOR_INTERRUPTS();
-		if (queue != NULL)
-			init_queue_key(&key, BTGreaterStrategyNumber, F_TEXT_GT, queue);
-		scan = begin_scan(walk, SnapshotAny, queue != NULL ? 1 : 0, &key);
-		while (next == NULL && HeapTupleIsValid(tuple = next_tuple(walk, scan)))
-			next = queue_of(walk, tuple);
-		systable_endscan_ordered(scan);
-		queue = next;
-		if (queue != NULL)
-			add_lane(walk, queue);
-	} while (queue != NULL);
+	while (tckpt_next_lane(walk->rel, walk->index, queue, NULL))
+		add_lane(walk, queue);
 }
 
 /*

@@ -8,9 +8,8 @@
  * as a commit does; and for what is due next.
  *
  * In the index of what can be claimed each priority of a queue has its events in the
- * order of their times, so that of each the part since then is read.  Which queues and
- * priorities there are is seen by any version of a row, so that those in front, which
- * an old snapshot may keep in great number, are not passed.
+ * order of their times, so that of each the part since then is read.  Those in front,
+ * which an old snapshot may keep in great number, are not passed (lanes.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -28,6 +27,7 @@
 
 #include "dispatch/due.h"
 #include "dispatch/events.h"
+#include "dispatch/lanes.h"
 #include "tasker_checkpoint.h"
 #include "wakeup/waiting.h"
 
@@ -62,49 +62,6 @@ init_key(ScanKey key, int column, StrategyNumber strategy, RegProcedure function
 		 Datum value)
 {
 	ScanKeyInit(key, TCKPT_EVENT_ATTNO(column), strategy, function, value);
-}
-
-/* Reads the first row of any version that has these keys; false if there is none. */
-static bool
-read_any(Search *search, int nkeys, ScanKey keys)
-{
-	SysScanDesc scan = systable_beginscan_ordered(search->rel, search->index,
-												  SnapshotAny, nkeys, keys);
-	HeapTuple	tuple = systable_getnext_ordered(scan, ForwardScanDirection);
-	bool		found;
-
-	found = HeapTupleIsValid(tuple) &&
-		tckpt_event_read(search->rel, tuple, &search->event);
-	systable_endscan_ordered(scan);
-	return found;
-}
-
-/* Goes on to the next priority of a queue, or the next queue; false at the end. */
-static bool
-next_priority(Search *search, char *queue, int *priority)
-{
-	ScanKeyData keys[2];
-	bool		found;
-
-	if (queue[0] == '\0')
-		found = read_any(search, 0, NULL);
-	else
-	{
-		Datum		name = CStringGetTextDatum(queue);
-
-		init_key(&keys[0], TCKPT_EVENT_QUEUE, BTEqualStrategyNumber, F_TEXTEQ, name);
-		init_key(&keys[1], TCKPT_EVENT_PRIORITY, BTLessStrategyNumber, F_INT2LT,
-				 Int16GetDatum(*priority));
-		found = read_any(search, 2, keys);
-		if (!found)
-		{
-			init_key(&keys[0], TCKPT_EVENT_QUEUE, BTGreaterStrategyNumber, F_TEXT_GT, name);
-			found = read_any(search, 1, keys);
-		}
-	}
-	strlcpy(queue, search->event.queue, NAMEDATALEN);
-	*priority = search->event.priority;
-	return found;
 }
 
 /* The one that was read is due, or will be. */
@@ -175,7 +132,7 @@ search_queues(Search *search)
 	char		queue[NAMEDATALEN] = "";
 	int			priority = 0;
 
-	while (next_priority(search, queue, &priority))
+	while (tckpt_next_lane(search->rel, search->index, queue, &priority))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (tckpt_waiting_is_served(tckpt_queue_hash(queue)))

@@ -211,6 +211,14 @@ lock_row(Relation rel, LockWaitPolicy policy, TckptEvent *event)
 			return whole ? ROW_LOCKED : ROW_GONE;
 		case TM_WouldBlock:
 			return ROW_BUSY;
+
+			/*
+			 * by code of others that this command has run since it was looked
+			 * at
+			 */
+		case TM_Invisible:
+		case TM_SelfModified:
+			return ROW_BUSY;
 		case TM_Updated:
 		case TM_Deleted:
 			return ROW_GONE;

@@ -11,6 +11,11 @@
  * by the next walk from the front, which comes after a while that grows with its
  * cost.
  *
+ * Code of others may run while a walk is under way, and walk itself: so each has a
+ * copy, and what it finds is remembered unless the front was searched for anew.  What
+ * a transaction that rolls back has found, it may have found by its own claims: all
+ * is forgotten then.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -37,6 +42,7 @@
 #define MAX_QUEUES		16
 
 static TckptFront fronts[MAX_QUEUES];
+static uint64 nsearches = 0;
 
 static int64
 buffers_read(void)
@@ -63,14 +69,25 @@ tckpt_front_find(Oid relid, const char *queue, TimestampTz now)
 	for (int i = 0; i < MAX_QUEUES; i++)
 		if (fronts[i].relid == relid && fronts[i].due > now &&
 			strcmp(fronts[i].queue, queue) == 0)
-			return &fronts[i];
+		{
+			TckptFront *front = palloc(sizeof(TckptFront));
+
+			*front = fronts[i];
+			return front;
+		}
 	return NULL;
 }
 
-/*
- * Room for the front of one more queue; NULL if all are good still: the walk may
- * be on its way through any of them.
- */
+/* Remembers what was found since. */
+static void
+remember(const TckptFront *front)
+{
+	for (int i = 0; i < MAX_QUEUES; i++)
+		if (fronts[i].number == front->number)
+			fronts[i] = *front;
+}
+
+/* Room for the front of one more queue; NULL if all are good still. */
 static TckptFront *
 find_room(TimestampTz now)
 {
@@ -100,14 +117,29 @@ find_place(TckptFront *front, int priority)
 	return &front->places[i];
 }
 
-/* The first event of a priority was found at this time, or none before it. */
-void
-tckpt_front_move(TckptFront *front, int priority, TimestampTz at)
+static void
+set_place(TckptFront *front, int priority, TimestampTz at)
 {
 	TckptPlace *place = find_place(front, priority);
 
 	if (place != NULL)
 		place->from = at - LATE_COMMIT;
+}
+
+/* The first event of a priority was found at this time, or none before it. */
+void
+tckpt_front_move(TckptFront *front, int priority, TimestampTz at)
+{
+	set_place(front, priority, at);
+	remember(front);
+}
+
+/* Below its places nothing was found. */
+void
+tckpt_front_complete(TckptFront *front)
+{
+	front->complete = true;
+	remember(front);
 }
 
 /*
@@ -123,11 +155,21 @@ tckpt_front_learn(Oid relid, const char *queue, const TckptSearch *search,
 
 	if (front == NULL || buffers_read() - search->buffers <= SHORT_FRONT)
 		return;
+	front->number = ++nsearches;
 	front->relid = relid;
 	strlcpy(front->queue, queue, sizeof(front->queue));
 	front->due = end + Max(FRONT_INTERVAL, FRONT_SHARE * (end - search->began));
+	front->complete = first == NULL;
 	front->nplaces = 0;
-	tckpt_front_move(front, 0, now);
 	if (first != NULL)
-		tckpt_front_move(front, first->priority, first->available_at);
+		set_place(front, first->priority, first->available_at);
+	if (first == NULL || first->priority < 0)
+		set_place(front, 0, now);
+}
+
+/* Whoever walks meanwhile has nothing to remember either. */
+void
+tckpt_front_forget(void)
+{
+	memset(fronts, 0, sizeof(fronts));
 }

@@ -20,13 +20,15 @@ typedef struct TckptPlace
 	TimestampTz from;
 } TckptPlace;
 
-/* The front of a queue */
+/* The front of a queue, as it is known to one who walks */
 typedef struct TckptFront
 {
+	uint64		number;			/* of the search that has found it */
 	Oid			relid;
 	char		queue[NAMEDATALEN];
 	TimestampTz due;			/* until then it is good */
-	int			nplaces;
+	bool		complete;		/* there was nothing of other priorities */
+	int			nplaces;		/* at least one */
 	TckptPlace	places[TCKPT_MAX_PLACES];	/* of falling priority */
 } TckptFront;
 
@@ -43,5 +45,7 @@ extern void tckpt_front_learn(Oid relid, const char *queue,
 							  const TckptSearch *search, TimestampTz now,
 							  const TckptEvent *first);
 extern void tckpt_front_move(TckptFront *front, int priority, TimestampTz at);
+extern void tckpt_front_complete(TckptFront *front);
+extern void tckpt_front_forget(void);
 
 #endif							/* TCKPT_FRONT_H */

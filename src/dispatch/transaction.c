@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "dispatch/front.h"
 #include "dispatch/transaction.h"
 #include "tasker_checkpoint.h"
 
@@ -54,9 +55,11 @@ xact_callback(XactEvent event, void *arg)
 {
 	switch (event)
 	{
-		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
+			tckpt_front_forget();
+			/* FALLTHROUGH */
+		case XACT_EVENT_COMMIT:
 			memset(&state, 0, sizeof(state));
 			accepted = NULL;
 			naccepted = 0;
@@ -74,6 +77,7 @@ subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 {
 	if (event != SUBXACT_EVENT_ABORT_SUB)
 		return;
+	tckpt_front_forget();
 	while (naccepted > 0 && accepted[naccepted - 1].subid >= mySubid)
 		naccepted--;
 }

@@ -55,15 +55,24 @@ find_index(Relation rel, AttrNumber attno)
 	return found;
 }
 
-/* As SnapshotDirty has it who is at the row is in the snapshot. */
+/*
+ * As SnapshotDirty has it who is at the row is in the snapshot.  In a partition that
+ * is stored elsewhere, or otherwise, none is found: it may have become one since the
+ * table was attached.
+ */
 static bool
 find_row(Relation rel, Oid index, ScanKey key, Snapshot snapshot,
 		 ItemPointer tid)
 {
-	SysScanDesc scan = systable_beginscan(rel, index, OidIsValid(index), snapshot, 1, key);
-	HeapTuple	tuple = systable_getnext(scan);
-	bool		found = HeapTupleIsValid(tuple);
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found;
 
+	if (rel->rd_rel->relam != HEAP_TABLE_AM_OID)
+		return false;
+	scan = systable_beginscan(rel, index, OidIsValid(index), snapshot, 1, key);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
 	if (found)
 		*tid = tuple->t_self;
 	systable_endscan(scan);

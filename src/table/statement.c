@@ -69,8 +69,9 @@ condition_text(const TckptSteps *steps, TckptStatement statement)
 	if (statement == TCKPT_STATEMENT_WRITE_FOUND)
 		return psprintf("CURRENT OF %s", FOUND_CURSOR);
 	if (is_newest_first(steps, statement))
-		return psprintf("%s OPERATOR(pg_catalog.=) ANY ($1) ORDER BY %s.%s DESC LIMIT 1",
-						steps->key, steps->table, steps->key);
+		return psprintf("%s OPERATOR(pg_catalog.=) ANY ($1) ORDER BY %s.%s DESC LIMIT 1%s",
+						steps->key, steps->table, steps->key,
+						statement == TCKPT_STATEMENT_FIND ? " FOR NO KEY UPDATE" : "");
 	if (statement == TCKPT_STATEMENT_STATES)
 		return psprintf("%s OPERATOR(pg_catalog.=) ANY ($1)", steps->key);
 	return psprintf("%s OPERATOR(pg_catalog.=) $1%s", steps->key,
@@ -113,8 +114,14 @@ statement_text(const TckptSteps *steps, TckptStatement statement)
 	if (set.len == 0)
 		return statement_text(steps, TCKPT_STATEMENT_LOCK);
 
-	return psprintf("UPDATE %s SET %s WHERE %s", steps->table, set.data,
-					condition_text(steps, statement));
+	/*
+	 * the key is read, so that policies on what may be read apply to the new
+	 * row, too
+	 */
+	return psprintf("UPDATE %s SET %s WHERE %s%s%s", steps->table, set.data,
+					condition_text(steps, statement),
+					statement == TCKPT_STATEMENT_WRITE_FOUND ? " RETURNING " : "",
+					statement == TCKPT_STATEMENT_WRITE_FOUND ? steps->key : "");
 }
 
 /* DDL, as the caller.  Raises what it does. */
@@ -250,7 +257,7 @@ tckpt_steps_execute(TckptSteps *steps, TckptStatement statement,
 
 	rc = execute_announced(plan, values, nulls, statement == TCKPT_STATEMENT_READ,
 						   announcement);
-	if (rc != SPI_OK_SELECT && rc != SPI_OK_UPDATE)
+	if (rc != SPI_OK_SELECT && rc != SPI_OK_UPDATE && rc != SPI_OK_UPDATE_RETURNING)
 	{
 		tckpt_attached_distrust();
 		ereport(ERROR,
@@ -279,31 +286,32 @@ static bool
 is_along_index(Portal portal)
 {
 	PlannedStmt *planned = linitial_node(PlannedStmt, portal->stmts);
-	Plan	   *scan = outerPlan(planned->planTree);
+	Plan	   *lock = outerPlan(planned->planTree);
 
-	return IsA(planned->planTree, Limit) && (IsA(scan, IndexScan) || IsA(scan, IndexOnlyScan));
+	return IsA(planned->planTree, Limit) && IsA(lock, LockRows) && IsA(outerPlan(lock), IndexScan);
 }
 
 /*
- * Updates the newest version of a row where a cursor finds it.  If that can't be
- * done, or somebody has changed the row since, the result is 0, and the guard has
- * decided nothing.
+ * Updates the newest version of a row where a cursor finds and locks it, as an UPDATE
+ * by the key would after it has waited.  False if that was not tried, or there is no
+ * such row that the caller may change.
  */
-static uint64
+static bool
 write_found(TckptSteps *steps, const Jsonb *checkpoint,
-			const TckptAnnouncement *announcement, const TckptReader *reader)
+			const TckptAnnouncement *announcement, const TckptReader *reader,
+			uint64 *changed)
 {
 	const pg_uuid_t *step = &announcement->request->step;
 	SPIPlanPtr	plan;
 	Datum		values[3] = {array_of_keys(step, 1)};
 	Portal		portal;
 	bool		along_index;
-	uint64		changed = 0;
+	bool		found = false;
 
 	/* one is open while a trigger of the table's calls us again */
 	if (!is_newest_first(steps, TCKPT_STATEMENT_FIND) || has_subclass(steps->trigger.relid) ||
 		PortalIsValid(GetPortalByName(FOUND_CURSOR)))
-		return 0;
+		return false;
 
 	plan = statement_plan(steps, TCKPT_STATEMENT_FIND, reader);
 	portal = SPI_cursor_open(FOUND_CURSOR, plan, values, " nn", false);
@@ -314,9 +322,10 @@ write_found(TckptSteps *steps, const Jsonb *checkpoint,
 	if (along_index)
 	{
 		SPI_cursor_fetch(portal, true, 1);
-		if (SPI_processed > 0)
-			changed = tckpt_steps_execute(steps, TCKPT_STATEMENT_WRITE_FOUND, step, 1,
-										  checkpoint, announcement, reader);
+		found = SPI_processed > 0;
+		if (found)
+			*changed = tckpt_steps_execute(steps, TCKPT_STATEMENT_WRITE_FOUND, step, 1,
+										   checkpoint, announcement, reader);
 	}
 	UnpinPortal(portal);
 	SPI_cursor_close(portal);
@@ -324,7 +333,7 @@ write_found(TckptSteps *steps, const Jsonb *checkpoint,
 	/* it was made anew, by whom the other plan was not good for */
 	if (!along_index)
 		forget_plan(steps, TCKPT_STATEMENT_FIND);
-	return changed;
+	return found;
 }
 
 /*
@@ -336,13 +345,11 @@ tckpt_steps_execute_write(TckptSteps *steps, const Jsonb *checkpoint,
 						  const TckptAnnouncement *announcement,
 						  const TckptReader *reader)
 {
-	const TckptOutcome *outcome = announcement->outcome;
 	int64		before = buffers_read();
 	uint64		changed = 0;
 
-	if (steps->versions_pile_up)
-		changed = write_found(steps, checkpoint, announcement, reader);
-	if (changed == 0 && !outcome->guarded && outcome->verdict == TCKPT_ADMITTED)
+	if (!steps->versions_pile_up ||
+		!write_found(steps, checkpoint, announcement, reader, &changed))
 		changed = tckpt_steps_execute(steps, TCKPT_STATEMENT_WRITE, &announcement->request->step,
 									  1, checkpoint, announcement, reader);
 	steps->versions_pile_up = buffers_read() - before > FEW_BUFFERS;
