@@ -427,8 +427,11 @@ class Loop:
 
     async def settle(self) -> None:
         """Hand back what is still held, at the end."""
-        runs = list(self.runs)
-        self._unfinished += [run.left(interrupted=True) for run in runs]
+        for run in list(self.runs):
+            # its thread goes on, for all that anybody can do
+            left = run.left(interrupted=True)
+            self._journal.say("interrupted", step=left.step_uuid)
+            self._unfinished.append(left)
         if not self._unfinished:
             return
         connection: AnyConnection | None = None
