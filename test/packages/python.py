@@ -158,6 +158,16 @@ class Iterate(Case):
         self.assertEqual((ended.how, ended.result), ("completed", "some"))
         self.assert_copied(1, 1)
 
+    def test_a_second_loop_is_refused(self) -> None:
+        def handler(context: Context) -> None:
+            for _ in range(2):
+                for batch in context.iterate(SOURCE, key="n"):
+                    insert(context, batch)
+
+        ended = run_step(self.connection, self.step(), handler)
+        self.assertIsInstance(ended.error, psycopg.ProgrammingError)
+        self.assert_copied(25, 25)
+
     def test_a_checkpoint_in_the_loop_is_refused(self) -> None:
         def handler(context: Context) -> None:
             for _ in context.iterate(SOURCE, key="n"):

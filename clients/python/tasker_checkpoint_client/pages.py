@@ -35,6 +35,10 @@ class Pages:
             raise ValueError("every must be at least 1")
         if not callable(source) and key is None:
             raise TypeError("a query needs the name of its key column")
+        if run.iterated:
+            # one cursor can't tell where two loops are
+            raise psycopg.ProgrammingError("a run has one loop over iterate()")
+        run.iterated = True
         self._run = run
         self._source = source
         self._params = params
@@ -60,9 +64,6 @@ class Pages:
                 self._is_over = True
         if self._is_over:
             return None
-        if self._run.pages is not None:
-            raise psycopg.ProgrammingError("iterate() can't be nested")
-
         self._block = self._run.transaction()
         await self._block.__aenter__()
         self._run.pages = self

@@ -112,6 +112,7 @@ class Run:
         self.receipt: Receipt | None = None
         #: the loop over iterate() that is under way
         self.pages: Pages | None = None
+        self.iterated = False
         #: such a loop was left by the garbage collector, too late
         self.lost_loop = False
         self.unfinished: Unfinished | None = None
