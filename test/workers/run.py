@@ -19,6 +19,7 @@ from pathlib import Path
 from harness import (
     chaos,
     load,
+    pool,
     programs,
     queues,
     scenarios,
@@ -28,7 +29,9 @@ from harness.instance import Instance
 from harness.report import Report
 
 # wake-ups by the background worker; elsewhere they are in the transaction
-CHAOS_SETTINGS = "shared_preload_libraries = 'tasker_checkpoint'\n"
+PRELOADED = "shared_preload_libraries = 'tasker_checkpoint'\n"
+
+TURMOILS = ("chaos", "queues")
 
 
 def build(
@@ -75,7 +78,7 @@ def run(options: argparse.Namespace, report: Report) -> None:
     if options.part == "all":
         wanted = {"scenarios", "load"}
         wanted |= {
-            part for part in ("chaos", "queues") if options.only in part
+            part for part in TURMOILS if options.only in part
         }
     with tempfile.TemporaryDirectory(prefix="tcw.") as directory:
         languages = []
@@ -87,14 +90,29 @@ def run(options: argparse.Namespace, report: Report) -> None:
                     run_scenarios(instance, languages, report, options.only)
                 if "load" in wanted:
                     load.run(instance, report, options.only)
-        if "chaos" in wanted and languages:
-            with Instance(CHAOS_SETTINGS) as instance:
-                chaos.run(
-                    instance, languages, report, options.seed, options.seconds
-                )
-        if "queues" in wanted:
-            with Instance(CHAOS_SETTINGS) as instance:
-                queues.run(instance, languages, report, options.seed)
+        for name in TURMOILS:
+            if name in wanted and languages:
+                with Instance(PRELOADED) as instance:
+                    make_turmoil(name, instance, languages, report, options)
+
+
+def make_turmoil(
+    name: str,
+    instance: Instance,
+    languages: list[programs.Language],
+    report: Report,
+    options: argparse.Namespace,
+) -> None:
+    """Let happen to a pool what is called by that name."""
+    names = ",".join(language.name for language in languages)
+    report.note(f"{name}: seed {options.seed}, {names}")
+    if name == "chaos":
+        turmoil: pool.Turmoil = chaos.Chaos(
+            instance, languages, options.seed, options.seconds
+        )
+    else:
+        turmoil = queues.Queues(instance, languages, options.seed)
+    pool.run(turmoil, report)
 
 
 def main() -> int:
@@ -104,7 +122,8 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "part", choices=["scenarios", "chaos", "queues", "load", "all"]
+        "part",
+        choices=["scenarios", "chaos", "queues", "load", "all"],
     )
     parser.add_argument(
         "--languages",

@@ -28,6 +28,7 @@ port = {port}
 max_connections = 200
 fsync = off
 autovacuum_naptime = 1s
+log_connections = on
 log_line_prefix = '%m [%p] %e %d '
 """
 
@@ -122,11 +123,19 @@ class Instance:
         self, database: str, function: str, hides_it: bool
     ) -> tuple[str, Proxy]:
         """Return a connection string that leads through a proxy of its own."""
-        directory = self.directory / f"proxy_{database}"
         server = self.directory / f".s.PGSQL.{PORT}"
-        proxy = Proxy(directory, server, function, hides_it)
-        conninfo = f"host={directory} port={PORT} user=postgres"
-        return f"{conninfo} dbname={database}", proxy
+        proxy = Proxy(self._of_proxy(database), server, function, hides_it)
+        return self.behind_proxy(database), proxy
+
+    def behind_proxy(self, database: str) -> str:
+        """Return the connection string of the database's proxy."""
+        return (
+            f"host={self._of_proxy(database)} port={PORT} user=postgres"
+            f" dbname={database}"
+        )
+
+    def _of_proxy(self, database: str) -> Path:
+        return self.directory / f"proxy_{database}"
 
     def create_database(self, name: str) -> str:
         """Make a database with the tables of the tests."""

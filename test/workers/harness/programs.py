@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 from .instance import ROOT, WORKERS
+from .logs import Line, lines
 from .report import Failed, wait_until
 
 CLIENTS = ROOT / "clients"
@@ -27,15 +29,16 @@ ENVIRONMENT = os.environ | {
 }
 
 
+# how a worker waits for work
+WAITS = {"server": [], "listen": ["--listen"], "poll": ["--poll-only"]}
+
+
 @dataclass(frozen=True)
 class Language:
     """A language, and the command of its worker program."""
 
     name: str
     command: list[str]
-
-# plain SQL: its worker names queues and waits in the server, as no client does
-SQL = Language("sql", [sys.executable, str(WORKERS / "python/waiter.py")])
 
 
 def available() -> list[str]:
@@ -80,7 +83,10 @@ def end_all() -> None:
 
 
 class Program:
-    """A running worker program."""
+    """A running worker program.
+
+    Its name is that of its connections, too.
+    """
 
     def __init__(
         self,
@@ -90,31 +96,37 @@ class Program:
         log: Path,
         *,
         lease: float = 60.0,
-        poll_only: bool = False,
+        wait: str = "server",
         exit_when_idle: float | None = None,
         queues: Sequence[str] = (),
+        concurrency: int = 1,
+        retry_delay: float | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.log = log
         command = [
             *language.command,
-            "--dsn", conninfo,
+            "--dsn", f"{conninfo} application_name='{name}'",
             "--name", name,
             "--lease", f"{lease:g}",
+            *WAITS[wait],
         ]  # fmt: skip
-        if poll_only:
-            command.append("--poll-only")
         if exit_when_idle is not None:
             command += ["--exit-when-idle", f"{exit_when_idle:g}"]
         if queues:
             command += ["--queues", ",".join(queues)]
+        if concurrency > 1:
+            command += ["--concurrency", str(concurrency)]
+        if retry_delay is not None:
+            command += ["--retry-delay", f"{retry_delay:g}"]
         with open(log, "ab") as stderr, _starting:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
-                env=ENVIRONMENT,
+                env=ENVIRONMENT | dict(environment or {}),
             )
             _started.append(self._process)
 
@@ -138,17 +150,33 @@ class Program:
         """Tell whether it has not ended."""
         return self._process.poll() is None
 
+    def await_end(self, seconds: float = 20.0) -> int:
+        """Wait until it has ended by itself; return how."""
+        wait_until(lambda: not self.running(), f"{self.name} ends", seconds)
+        return self._process.returncode
+
     def await_exit(self, seconds: float = 20.0) -> None:
         """Wait until it has ended by itself, without an error."""
-        wait_until(lambda: not self.running(), f"{self.name} ends", seconds)
-        if self._process.returncode:
+        if status := self.await_end(seconds):
             last = self.log.read_text(errors="replace").splitlines()[-3:]
             raise Failed(
-                f"{self.name} ended with {self._process.returncode}:"
-                f" {' / '.join(last)}"
+                f"{self.name} ended with {status}: {' / '.join(last)}"
             )
+
+    def interrupt(self) -> None:
+        """SIGINT, as control and C."""
+        self._process.send_signal(signal.SIGINT)
 
     def terminate(self, seconds: float = 20.0) -> None:
         """SIGTERM, and wait for a clean end."""
         self._process.terminate()
         self.await_exit(seconds)
+
+    def said(self, event: str, step: UUID | None = None) -> list[Line]:
+        """Return what it has logged of an event, of a step or of all."""
+        return [
+            line
+            for line in lines(self.log)
+            if line.event == event
+            and (step is None or line.fields.get("step") == str(step))
+        ]

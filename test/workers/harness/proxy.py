@@ -1,11 +1,13 @@
-"""A proxy that loses replies, between workers and their server.
+"""A proxy that loses replies, or everything, between workers and a server.
 
-What is lost is the reply to a transaction that has committed, with a call of
-the function in question in it.
+A reply that is lost is the one to a transaction that has committed, with a
+call of the function in question in it.  A link that is dead stays open, and
+whatever is sent over it, from either side, arrives nowhere.
 """
 
 import socket
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 
 # type and length of a message
@@ -19,9 +21,25 @@ UNKNOWN = (
 )
 
 
-class Proxy:
-    """Passes on what it hears, but for the replies that it is to lose.
+@dataclass(eq=False)
+class _Link:
+    """A connection of a client, and the proxy's own to the server."""
 
+    client: socket.socket
+    server: socket.socket
+    called: threading.Event = field(default_factory=threading.Event)
+    dead: bool = False
+
+    def cut(self, end: socket.socket) -> None:
+        """Tell one end that the other is gone, unless nothing arrives."""
+        if not self.dead:
+            _cut(end)
+
+
+class Proxy:
+    """Passes on what it hears, but for what it is to lose.
+
+    function    whose replies are to be lost; none if it is empty
     hides_it    whether the client keeps its connection and gets an error in
                 place of the reply; or else the connection is cut
     """
@@ -39,7 +57,7 @@ class Proxy:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(directory / server.name))
         self._listener.listen(50)
-        self._sockets = [self._listener]
+        self._links: list[_Link] = []
         self._start(self._accept)
 
     def lose(self, replies: int) -> None:
@@ -47,11 +65,21 @@ class Proxy:
         with self._lock:
             self._to_lose = replies
 
+    def die(self) -> int:
+        """Let nothing arrive on the links there are; return how many."""
+        with self._lock:
+            for link in self._links:
+                link.dead = True
+            return len(self._links)
+
     def close(self) -> None:
         """Cut all connections, and accept no more."""
-        for each in self._sockets:
-            _cut(each)
-            each.close()
+        _cut(self._listener)
+        self._listener.close()
+        for link in self._links:
+            for end in (link.client, link.server):
+                _cut(end)
+                end.close()
 
     def _start(self, target: object, *arguments: object) -> None:
         threading.Thread(
@@ -66,67 +94,61 @@ class Proxy:
                 client = self._listener.accept()[0]
             except OSError:
                 return
-            server = socket.socket(socket.AF_UNIX)
-            self._sockets += [client, server]
-            called = threading.Event()
+            link = _Link(client, socket.socket(socket.AF_UNIX))
+            with self._lock:
+                self._links.append(link)
             try:
-                server.connect(self._server)
+                link.server.connect(self._server)
             except OSError:
                 _cut(client)
                 continue
-            self._start(self._forth, client, server, called)
-            self._start(self._back, client, server, called)
+            self._start(self._forth, link)
+            self._start(self._back, link)
 
-    def _forth(
-        self,
-        client: socket.socket,
-        server: socket.socket,
-        called: threading.Event,
-    ) -> None:
+    def _forth(self, link: _Link) -> None:
         """Client to server; notices the call."""
         end = b""
-        while data := _receive(client):
+        while data := _receive(link.client):
+            if link.dead:
+                continue
             if self._call in end + data:
-                called.set()
+                link.called.set()
             end = data[1 - len(self._call) :]
-            if not _send(server, data):
+            if not _send(link.server, data):
                 break
-        _cut(server)
+        link.cut(link.server)
 
-    def _back(
-        self,
-        client: socket.socket,
-        server: socket.socket,
-        called: threading.Event,
-    ) -> None:
+    def _back(self, link: _Link) -> None:
         """Server to client, a message at a time; held back until it is ready
         for the next statement, if the call is on its way."""
         data, held = b"", b""
         has_failed = False
-        while more := _receive(server):
+        while more := _receive(link.server):
+            if link.dead:
+                continue
             data += more
             while (message := _first(data)) is not None:
                 data = data[len(message) :]
                 held += message
                 has_failed |= message[:1] == b"E"
-                if message[:1] != b"Z" and called.is_set():
+                if message[:1] != b"Z" and link.called.is_set():
                     continue
                 is_over = message[:1] == b"Z" and message[HEADER:] == b"I"
-                if is_over and called.is_set():
-                    called.clear()
+                if is_over and link.called.is_set():
+                    link.called.clear()
                     if not has_failed and self._take():
                         if not self._hides_it:
-                            _cut(client)
-                            _cut(server)
+                            _cut(link.client)
+                            _cut(link.server)
                             return
                         size = (len(UNKNOWN) + 4).to_bytes(4, "big")
                         held = b"E" + size + UNKNOWN + message
                 if is_over:
                     has_failed = False
-                if not _send(client, held):
+                if not _send(link.client, held):
                     break
                 held = b""
-        _cut(client)
+        link.cut(link.client)
 
     def _take(self) -> bool:
         """Tell whether to lose this one."""

@@ -2,15 +2,20 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from .instance import WORKERS, Instance
+from .logs import lines, misshapen
 from .programs import Language, Program
 from .report import Report, wait_until
 from .steps import Step, Steps
 
 HISTORY_LIMIT = 10
 SMALL_STEPS = 20
+RETRY_DELAY = 0.1
+# of cursors and results, which nobody logs
+SECRETS = ("tok-", "item_0", "running_total")
 
 
 def load() -> list[dict[str, Any]]:
@@ -23,7 +28,7 @@ def load() -> list[dict[str, Any]]:
 def run(
     instance: Instance, language: Language, report: Report, only: str
 ) -> None:
-    """Let a listening and a polling worker do all steps, then look."""
+    """Let a waiting and a polling worker do all steps, then look."""
     vectors = [vector for vector in load() if only in vector["name"]]
     if not vectors:
         return
@@ -34,12 +39,13 @@ def run(
         Program(
             language,
             conninfo,
-            f"{language.name} {kind}",
-            instance.directory / f"{database}_{kind}.log",
+            f"{language.name}-{wait}",
+            instance.directory / f"{database}_{wait}.log",
             lease=2.0,
-            poll_only=kind == "polls",
+            wait=wait,
+            retry_delay=RETRY_DELAY,
         )
-        for kind in ("listens", "polls")
+        for wait in ("server", "poll")
     ]
     made: list[Step] = []
 
@@ -63,6 +69,14 @@ def run(
         for vector, step in zip(vectors, made):
             problems = judge(steps.look(step), vector, step)
             report.check(f"{language.name}: {vector['name']}", problems)
+        problems = [
+            problem
+            for worker in workers
+            for problem in log_problems(worker.log)
+        ]
+        report.check(f"{language.name}: what the workers log", problems)
+        errors = instance.errors(database, "TC00[23]")
+        report.check(f"{language.name}: no error in the server's log", errors)
     finally:
         for worker in workers:
             worker.kill()
@@ -165,6 +179,19 @@ def applied_problems(
     if state == "complete" and set(applied) != set(range(first, step.end)):
         problems.append(f"items done: {sorted(applied)}")
     twice = sorted(item for item, times in applied.items() if times > 1)
-    if step.metadata["mode"] == "save" and twice:
+    if not step.yields and twice:
         problems.append(f"items done more than once: {twice}")
     return problems
+
+
+def log_problems(log: Path) -> list[str]:
+    """Look whether a worker logs what it should, and nothing of the data."""
+    text = log.read_text(errors="replace")
+    problems = [f"{secret} is logged" for secret in SECRETS if secret in text]
+    problems += misshapen(log)
+    events = {line.event for line in lines(log)}
+    return problems + [
+        f"no line says {event}"
+        for event in ("claimed", "resumed", "yielded", "completed", "stopping")
+        if event not in events
+    ]

@@ -11,7 +11,6 @@ from psycopg.rows import dict_row
 
 from .report import wait_until
 
-
 SILENCE = "100 ms"
 
 
@@ -25,6 +24,31 @@ class Step:
     metadata: dict[str, Any]
     queue: str | None = None
     priority: int | None = None
+
+    @property
+    def yields(self) -> bool:
+        """Whether its items are done before the checkpoint, not with it."""
+        return bool(self.metadata["mode"] == "yield")
+
+    @property
+    def checkpoints(self) -> int:
+        """How many it has in the end, whatever happens to it."""
+        items = self.end - self.start
+        interval: int = self.metadata["items_per_checkpoint"]
+        if self.yields:
+            return (items - 1) // interval
+        return -(-items // interval)
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What it stores in the end."""
+        items = range(self.start, self.end)
+        return {
+            "total": len(items),
+            "running_total": sum(item + 1 for item in items),
+            "item_ids": [f"item_{item:04d}" for item in items],
+            "checkpoints_used": self.checkpoints,
+        }
 
 
 class Steps:
@@ -180,8 +204,8 @@ class Steps:
             " AND backend_type = 'client backend'"
         )
 
-    def look(self, step: Step) -> dict[str, Any]:
-        """Return all there is to know of a step."""
+    def outcome(self, step: Step) -> dict[str, Any]:
+        """Return what the database says of a step, but for its items."""
         row = self.row(
             """
             SELECT processed, in_process, attempts, results,
@@ -211,6 +235,11 @@ class Steps:
         row["accepted"] = [
             (int(sequence), int(items)) for sequence, items in row["accepted"]
         ]
+        return row
+
+    def look(self, step: Step) -> dict[str, Any]:
+        """Return all there is to know of a step."""
+        row = self.outcome(step)
         row["applied"] = Counter(
             record["item"]
             for record in self.connection.execute(
