@@ -3,6 +3,7 @@
     run.py scenarios [--languages LIST] [--only TEXT]
     run.py chaos [--languages LIST] [--seed N] [--seconds S]
     run.py queues [--languages LIST] [--seed N]
+    run.py job [--languages LIST] [--seed N] [--rows N]
     run.py load [--only TEXT]
     run.py all
 
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from harness import (
     chaos,
+    job,
     load,
     pool,
     programs,
@@ -32,6 +34,7 @@ from harness.report import Report
 PRELOADED = "shared_preload_libraries = 'tasker_checkpoint'\n"
 
 TURMOILS = ("chaos", "queues")
+ROWS = {"job": 5_000_000, "all": 20_000}
 
 
 def build(
@@ -78,7 +81,7 @@ def run(options: argparse.Namespace, report: Report) -> None:
     if options.part == "all":
         wanted = {"scenarios", "load"}
         wanted |= {
-            part for part in TURMOILS if options.only in part
+            part for part in (*TURMOILS, "job") if options.only in part
         }
     with tempfile.TemporaryDirectory(prefix="tcw.") as directory:
         languages = []
@@ -90,6 +93,10 @@ def run(options: argparse.Namespace, report: Report) -> None:
                     run_scenarios(instance, languages, report, options.only)
                 if "load" in wanted:
                     load.run(instance, report, options.only)
+        if "job" in wanted and languages:
+            with Instance(PRELOADED) as instance:
+                rows = options.rows or ROWS[options.part]
+                job.run(instance, languages, report, options.seed, rows)
         for name in TURMOILS:
             if name in wanted and languages:
                 with Instance(PRELOADED) as instance:
@@ -123,7 +130,7 @@ def main() -> int:
     )
     parser.add_argument(
         "part",
-        choices=["scenarios", "chaos", "queues", "load", "all"],
+        choices=["scenarios", "chaos", "queues", "job", "load", "all"],
     )
     parser.add_argument(
         "--languages",
@@ -134,6 +141,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="checks with this in them")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rows", type=int, help="of the job")
     options = parser.parse_args()
 
     # so that nothing is left behind

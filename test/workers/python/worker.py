@@ -249,7 +249,7 @@ async def job(batch: Batch) -> dict[str, Any]:
                 [context.step_uuid, numbers, batch.worker],
             )
         )
-        results["running_total"] += sum(numbers)
+        results["running_total"] += sum(numbers) + len(numbers)
     return results
 
 

@@ -13,7 +13,7 @@ interface Inputs {
   cursor: { start_cursor: number; end_cursor: number };
   batch_metadata: {
     items_per_checkpoint: number;
-    mode: "yield" | "save" | "iterate";
+    mode: "yield" | "save" | "iterate" | "job";
     cursor_kind: string;
     fail_after?: number;
     fail_on_attempt?: number | "always";
@@ -29,6 +29,7 @@ interface Inputs {
     fail_after_yield?: boolean;
     ignore_stop?: boolean;
     unlucky?: boolean;
+    yield_after?: number;
   };
   is_no_op: boolean;
 }
@@ -108,6 +109,8 @@ class Batch {
     if (how.stand_still) return this.#send(() => this.#keep(true));
     if (this.#leavesOpen) return this.#leaveOpen();
     if (mode === "iterate") return this.#iterate();
+    if (mode === "job") return this.#doJob();
+    let checkpoints = 0;
     while (this.#item < this.#end) {
       await this.#doItem();
       if (mode === "yield") {
@@ -122,7 +125,9 @@ class Batch {
         if (how.fail_after_yield) throw new Error("told to fail after the yield");
         await this.#keep(false);
       } else if (mode === "save") {
-        const stopping = more && !how.return_on_stop && !how.ignore_stop && this.#context.stopRequested;
+        checkpoints += 1;
+        const isTold = !how.return_on_stop && !how.ignore_stop && this.#context.stopRequested;
+        const stopping = more && (isTold || checkpoints === how.yield_after);
         if (how.store_twice) await this.#applyAndKeep(stopping);
         const receipt = await this.#send(() => this.#applyAndKeep(stopping));
         if (stopping) return receipt;
@@ -155,6 +160,19 @@ class Batch {
     return this.#results();
   }
 
+  /** Numbers of a table, a batch by one statement. */
+  async #doJob(): Promise<Results> {
+    const { items_per_checkpoint: every } = this.#inputs.batch_metadata;
+    const results = { running_total: this.#totals.running_total };
+    const options = { key: "n", every, total: this.#end - this.#start, results };
+    for await (const rows of this.#context.iterate<{ n: string }>("SELECT n FROM numbers", options)) {
+      this.#unsaved = rows.map(({ n }) => Number(n));
+      for (const number of this.#unsaved) results.running_total += number + 1;
+      await this.#apply();
+    }
+    return { ...this.#results(), ...results };
+  }
+
   /** As a handler does that forgets to commit. */
   async #leaveOpen(): Promise<Results> {
     await this.#context.connection.query("BEGIN");
@@ -169,7 +187,7 @@ class Batch {
   }
 
   #cursor(): Json {
-    if (this.#inputs.batch_metadata.mode === "iterate") return this.#item - 1;
+    if (["iterate", "job"].includes(this.#inputs.batch_metadata.mode)) return this.#item - 1;
     return cursorAt(this.#inputs.batch_metadata.cursor_kind, this.#item);
   }
 
