@@ -12,13 +12,15 @@ export type Disconnect = (connection: ClientBase, broken: boolean) => unknown;
 
 /* What pg does not declare: its wire, and what pg.Pool adds. */
 interface Insides {
-  readonly connection: EventEmitter;
+  readonly connection: EventEmitter & { readonly stream: { destroy(): void } };
   release?(broken: boolean): void;
   end?(): Promise<void>;
 }
 
 function dispose(connection: ClientBase, broken: boolean): unknown {
-  const { release, end } = connection as unknown as Insides;
+  const { release, end, connection: wire } = connection as unknown as Insides;
+  // who is dead does not answer a goodbye, and would be waited for
+  if (broken) wire.stream.destroy();
   return release === undefined ? end?.call(connection) : release.call(connection, broken);
 }
 
