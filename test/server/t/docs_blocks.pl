@@ -1,5 +1,5 @@
-# Each SQL block of README.md and of docs/ runs, after those before it in its
-# document; what is shown as its output is what it prints.
+# Each SQL block of docs/ runs, after those before it in its document; what is shown
+# as its output is what it prints.
 
 use strict;
 use warnings;
@@ -14,12 +14,12 @@ use Test::More;
 
 my $timeout = IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default);
 
-# A document says in its beginning what its examples work on. README and reference
-# begin with an empty database.
+# A document says in its beginning what its examples work on. The reference begins
+# with an empty database.
 my $steps = slurp_file('examples/steps.sql');
 my %documents = map { $_ => $steps } glob('docs/*.md');
 $documents{'docs/operations.md'} .= slurp_file('examples/incidents.sql');
-$documents{$_} = '' foreach 'README.md', 'docs/reference.md';
+$documents{'docs/reference.md'} = '';
 
 # More of Tasker's tables, as far as the document asks them
 $documents{'docs/tasker.md'} .= q{
