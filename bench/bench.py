@@ -28,6 +28,7 @@ ROWS = {
     "workers": load.workers,
     "latency": load.latency,
     "herd": wait.herd,
+    "pool": wait.pool,
 }
 
 
