@@ -17,11 +17,19 @@ interface Insides {
   end?(): Promise<void>;
 }
 
-function dispose(connection: ClientBase, broken: boolean): unknown {
+/** How long who is said goodbye to may take to answer, in seconds: over a dead link nobody does. */
+const farewell = 1;
+
+async function dispose(connection: ClientBase, broken: boolean): Promise<void> {
   const { release, end, connection: wire } = connection as unknown as Insides;
-  // who is dead does not answer a goodbye, and would be waited for
   if (broken) wire.stream.destroy();
-  return release === undefined ? end?.call(connection) : release.call(connection, broken);
+  if (release !== undefined) return release.call(connection, broken);
+  const timer = setTimeout(() => wire.stream.destroy(), farewell * 1000);
+  try {
+    await end?.call(connection);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 export class Link {
@@ -109,7 +117,7 @@ export class Link {
     if (this.#closed) return;
     this.#closed = true;
     if (!this.lost && this.listens) {
-      await this.within(patience, () => this.connection.query("UNLISTEN *")).catch(this.lose);
+      await this.within(farewell, () => this.connection.query("UNLISTEN *")).catch(this.lose);
     }
     const { lost } = this;
     this.leave();

@@ -51,6 +51,8 @@ export class Waiter {
 
   async #waitInServer(link: Link, timeout: number): Promise<void> {
     const { queues, schema } = this.#options;
+    // since the claim it may have been told to
+    if (this.#stopping.aborted) return;
     // the server notices, and wakes another
     const leave = () => link.lose(new Error("the worker stops"));
     this.#stopping.addEventListener("abort", leave);
