@@ -69,11 +69,7 @@ def run(
         for vector, step in zip(vectors, made):
             problems = judge(steps.look(step), vector, step)
             report.check(f"{language.name}: {vector['name']}", problems)
-        problems = [
-            problem
-            for worker in workers
-            for problem in log_problems(worker.log)
-        ]
+        problems = log_problems([worker.log for worker in workers])
         report.check(f"{language.name}: what the workers log", problems)
         errors = instance.errors(database, "TC00[23]")
         report.check(f"{language.name}: no error in the server's log", errors)
@@ -184,12 +180,13 @@ def applied_problems(
     return problems
 
 
-def log_problems(log: Path) -> list[str]:
-    """Look whether a worker logs what it should, and nothing of the data."""
-    text = log.read_text(errors="replace")
+def log_problems(logs: list[Path]) -> list[str]:
+    """Look whether workers log what they should, and nothing of the data."""
+    text = "".join(log.read_text(errors="replace") for log in logs)
     problems = [f"{secret} is logged" for secret in SECRETS if secret in text]
-    problems += misshapen(log)
-    events = {line.event for line in lines(log)}
+    problems += [problem for log in logs for problem in misshapen(log)]
+    # each by one of them: who does what is nobody's to say
+    events = {line.event for log in logs for line in lines(log)}
     return problems + [
         f"no line says {event}"
         for event in ("claimed", "resumed", "yielded", "completed", "stopping")
