@@ -4,6 +4,8 @@ import { DatabaseError } from "pg";
 
 /** The SQLSTATE of a server's error; of any copy of pg. */
 export function sqlstate(error: unknown): string | undefined {
+  // raised by the client itself it has no severity
+  if (error instanceof CheckpointError) return error.code;
   if (!(error instanceof Error) || !("severity" in error) || !("code" in error)) return undefined;
   return typeof error.code === "string" ? error.code : undefined;
 }
