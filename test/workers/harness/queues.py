@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from .instance import WORKERS, Instance
+from .logs import lines
 from .pool import Start, Turmoil
 from .programs import Language, Program
 from .report import Report, wait_until
@@ -256,8 +257,7 @@ class Queues(Turmoil):
                 del self._at_work[number]
                 program.thaw()
                 wait_until(
-                    lambda: len(program.said("superseded", held.step_uuid))
-                    > held.told,
+                    lambda: self._is_told(program, held),
                     f"{program.name} is told that its claim is another's",
                 )
                 self.happened["zombie that was told"] += 1
@@ -266,6 +266,24 @@ class Queues(Turmoil):
             if "active" not in states:
                 self.happened["wake-up lost"] += states == {"idle"}
                 self._kill(number)
+
+    @staticmethod
+    def _is_told(program: Program, held: Held) -> bool:
+        """Tell whether it knows, or had given up when it was stopped.
+
+        What lost its connection in the crash hands the claim back, and need
+        not say how that ended.
+        """
+        step = str(held.step_uuid)
+        events = [
+            line.event
+            for line in lines(program.log)
+            if line.fields.get("step") == step
+        ]
+        return (
+            events.count("superseded") > held.told
+            or events[-1:] == ["abandoned"]
+        )
 
     def _claim(self, name: str) -> dict[str, Any] | None:
         return self.steps.connection.execute(
