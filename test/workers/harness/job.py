@@ -64,10 +64,6 @@ class Job:
         self.pool = Pool(
             [partial(self._start, number) for number in range(WORKERS)]
         )
-        every = min(EVERY, max(1, rows // BATCHES))
-        self.step = self.steps.add(
-            0, rows, mode="job", items_per_checkpoint=every
-        )
         what = list(DISTURBANCES) * (TIMES if rows > SMALL else 1)
         self._chance.shuffle(what)
         moments = sorted(self._chance.uniform(BEGIN, END) for _ in what)
@@ -77,7 +73,6 @@ class Job:
         self._frozen: Program | None = None
         self.happened: list[str] = []
         self.took = 0.0
-        self._began = time.monotonic()
 
     def _start(self, number: int, generation: int) -> Program:
         return Program(
@@ -86,6 +81,14 @@ class Job:
             f"{self.language.name}-{number}.{generation}",
             self._instance.directory / f"job_{self.language.name}.log",
             lease=LEASE,
+        )
+
+    def begin(self) -> None:
+        """Give the job out."""
+        every = min(EVERY, max(1, self._rows // BATCHES))
+        self._began = time.monotonic()
+        self.step = self.steps.add(
+            0, self._rows, mode="job", items_per_checkpoint=every
         )
 
     def items(self) -> int:
@@ -165,6 +168,9 @@ def run(
     def play() -> None:
         for language in languages:
             jobs.append(Job(instance, language, seed, rows))
+        # all at once: none is to be done before something can happen to it
+        for job in jobs:
+            job.begin()
         wait_until(all_done, "all are done", START_SECONDS + rows / MIN_SPEED)
 
     def all_done() -> bool:
