@@ -1,4 +1,5 @@
 -- What is stored is byte for byte what core's own jsonb functions build for the same value
+-- Not in parallel workers: it takes long, and nothing in it is read by one
 \set SHOW_CONTEXT never
 \set s1 00000000-0000-0000-0000-000000000001
 SET client_min_messages = error;

@@ -1,4 +1,5 @@
 -- A checkpoint that is longer than 256 MB as text is refused, and parked by claim where it is stored: none above 1 GB can be sent
+-- Not in parallel workers: it takes long, and nothing in it is read by one
 \getenv abs_srcdir PG_ABS_SRCDIR
 \set steps :abs_srcdir '/sql/include/steps.sql'
 \i :steps

@@ -1,4 +1,5 @@
 -- The script runs no code of others, however many look-alikes of pg_catalog's are in its schema
+-- Not in parallel workers: it takes long, and nothing in it is read by one
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 SET client_min_messages = error;

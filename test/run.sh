@@ -184,8 +184,8 @@ stock()
 	tc_user pg_ctl -s -w -D "$data" -m fast stop
 }
 
-# What can be run in a parallel worker is. A test that can't says so: the code that it
-# plants where tables are read writes, which no worker may.
+# What can be run in a parallel worker is. A test that is left out says so, and why: most
+# plant code where tables are read that writes, which no worker may.
 parallel()
 {
 	# shellcheck disable=SC2046	# names without blanks
