@@ -84,3 +84,24 @@ tckpt_event_is_claimable(const TckptEvent *event, TimestampTz now)
 		!event->parked && event->available_at <= now &&
 		!tckpt_event_is_leased(event, now);
 }
+
+static bool
+same_receipt(const TckptReceipt *a, const TckptReceipt *b)
+{
+	return a->is_set == b->is_set &&
+		(!a->is_set ||
+		 (tckpt_same_uuid(&a->event_id, &b->event_id) &&
+		  a->digest == b->digest && a->sequence == b->sequence));
+}
+
+/* Whether two versions of a row say the same to a writer of the step. */
+bool
+tckpt_event_is_same_for_writers(const TckptEvent *a, const TckptEvent *b)
+{
+	return a->has_event == b->has_event &&
+		tckpt_same_uuid(&a->event_id, &b->event_id) &&
+		a->directive == b->directive &&
+		same_receipt(&a->yielded, &b->yielded) &&
+		tckpt_same_uuid(&a->continuation, &b->continuation) &&
+		same_receipt(&a->saved, &b->saved);
+}

@@ -68,5 +68,6 @@ extern bool tckpt_event_is_in(const TckptEvent *event, char *const *queues, int 
 extern bool tckpt_event_is_leased(const TckptEvent *event, TimestampTz now);
 extern TimestampTz tckpt_event_due(const TckptEvent *event);
 extern bool tckpt_event_is_claimable(const TckptEvent *event, TimestampTz now);
+extern bool tckpt_event_is_same_for_writers(const TckptEvent *a, const TckptEvent *b);
 
 #endif							/* TCKPT_EVENT_H */

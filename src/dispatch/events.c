@@ -139,27 +139,6 @@ read_visible(Relation rel, TckptLookup lookup, const pg_uuid_t *id,
 	return found;
 }
 
-static bool
-same_receipt(const TckptReceipt *a, const TckptReceipt *b)
-{
-	return a->is_set == b->is_set &&
-		(!a->is_set ||
-		 (tckpt_same_uuid(&a->event_id, &b->event_id) &&
-		  a->digest == b->digest && a->sequence == b->sequence));
-}
-
-/* Whether two versions of a row say the same to a writer of the step. */
-static bool
-same_for_writers(const TckptEvent *a, const TckptEvent *b)
-{
-	return a->has_event == b->has_event &&
-		tckpt_same_uuid(&a->event_id, &b->event_id) &&
-		a->directive == b->directive &&
-		same_receipt(&a->yielded, &b->yielded) &&
-		tckpt_same_uuid(&a->continuation, &b->continuation) &&
-		same_receipt(&a->saved, &b->saved);
-}
-
 /*
  * Under REPEATABLE READ the newest row, NULL if there is none, must say what
  * the transaction's snapshot has: a fence must not take a newer one for none,
@@ -178,7 +157,7 @@ require_no_newer(Relation rel, TckptLookup lookup, const pg_uuid_t *id,
 	if (newest == NULL ?
 		read_visible(rel, lookup, id, GetTransactionSnapshot(), &visible) :
 		!read_visible(rel, TCKPT_BY_STEP, &newest->step, GetTransactionSnapshot(), &visible) ||
-		!same_for_writers(&visible, newest))
+		!tckpt_event_is_same_for_writers(&visible, newest))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent update"),
