@@ -73,6 +73,8 @@ struct TcwWorker
 	TcwClient	client;			/* its connection is NULL, or good */
 	bool		cannot_wait;	/* in the server */
 	bool		has_worked;		/* has been let claim, once */
+	bool		slept;			/* the last wait in the server did not return
+								 * at once */
 	double		refused_since;
 	double		backoff;
 	char		abandoned[TCW_UUID_SIZE];	/* claim held as it was lost */

@@ -13,6 +13,7 @@
 #include "internal.h"
 
 #define SERVER_WAIT		20.0
+#define MOMENT			0.005	/* a wait that takes longer has slept */
 
 /*
  * Sleeps until a notification, a stop, a lost connection, or the time is up.
@@ -86,6 +87,7 @@ static void
 wait_in_server(TcwWorker *worker, double seconds)
 {
 	TcwClient  *client = &worker->client;
+	double		began = tcw_now();
 	char		sql[STATEMENT_SIZE];
 	char		timeout[INTERVAL_SIZE];
 	const char *const values[] = {worker->queues, timeout};
@@ -94,6 +96,8 @@ wait_in_server(TcwWorker *worker, double seconds)
 	tcw_write_interval(timeout, seconds < SERVER_WAIT ? seconds : SERVER_WAIT);
 	status = tcw_query_soon(client, NULL, tcw_call(client, "CALL", "wait($1, $2)", sql),
 							2, values, worker->stop_pipe[0]);
+
+	worker->slept = tcw_now() - began >= MOMENT;
 
 	/* that its client is gone ends the call at once */
 	if (worker->stop)
@@ -106,6 +110,7 @@ wait_in_server(TcwWorker *worker, double seconds)
 	else if (status != TCW_OK && may_not_wait(client->error.sqlstate))
 	{
 		worker->cannot_wait = true;
+		worker->slept = false;
 		tcw_tell_of_worker(worker, TCW_EVENT_POLLING, &client->error);
 	}
 	/* a statement_timeout is as good as the time being up */

@@ -143,19 +143,26 @@ loop(TcwWorker *worker, TcwHandler handler)
 {
 	double		idle_limit = worker->options.exit_when_idle;
 	double		idle_since = tcw_now();
+	bool		waited = false;
 
 	while (!worker->stop)
 	{
 		Claim		got = FAILED;
 		double		wait = LINK_TIMEOUT;
 
+		/*
+		 * nothing was left when it slept, and the next wait tells what came
+		 * since
+		 */
 		if (worker->client.connection != NULL || connect_worker(worker))
-			got = claim(worker, handler);
+			got = waited || !worker->slept ? claim(worker, handler) : NOTHING;
+		waited = true;
 		if (got == FAILED && is_hopeless(worker))
 			return worker->client.error.status;
 		if (got == CLAIMED)
 		{
 			idle_since = tcw_now();
+			waited = false;
 			continue;
 		}
 		if (got == FAILED)

@@ -28,6 +28,8 @@ from .run import Run, Settings, Unfinished
 Wait = Literal["server", "listen", "poll"]
 
 WAIT_SECONDS = 20.0
+#: a wait that takes longer has slept
+MOMENT = 0.005
 MAX_POLL = 5.0
 MIN_BACKOFF = 0.1
 MAX_BACKOFF = 5.0
@@ -214,6 +216,8 @@ class Loop:
             self._queues = list(plan.handlers)
         self._turn = port.turn()
         self._wait: Wait = plan.wait
+        #: the last wait in the server did not return at once
+        self._slept = False
         self._listening: AnyConnection | None = None
         #: the runs under way
         self.runs: set[Run] = set()
@@ -246,17 +250,21 @@ class Loop:
 
     async def _next(self, slot: _Slot) -> Delivery | None:
         """Wait for a step; None at the end."""
+        # nothing was left then, and the next wait tells of what came since
+        looks = not self._slept
         while not self._bell.rung:
             try:
                 if slot.connection is None:
                     slot.connection = await self._connections.open()
                 connection = slot.connection
                 await self._hand_back(connection)
-                delivery = await self._claim(connection)
-                self._served_at = time.monotonic()
-                self._backoff = MIN_BACKOFF
-                if delivery is not None:
-                    return delivery
+                if looks:
+                    delivery = await self._claim(connection)
+                    self._served_at = time.monotonic()
+                    self._backoff = MIN_BACKOFF
+                    if delivery is not None:
+                        return delivery
+                looks = True
                 left = self._left()
                 if left <= 0:
                     self._bell.ring()
@@ -289,8 +297,12 @@ class Loop:
         """Wait until a claim may find something, or for so long."""
         if self.runs and self._plan.exit_when_idle is not None:
             left = min(left, self._plan.exit_when_idle)
+        self._slept = False
         if self._wait == "server":
+            began = time.monotonic()
             await self._await_in_server(connection, min(left, WAIT_SECONDS))
+            if self._wait == "server":
+                self._slept = time.monotonic() - began >= MOMENT
             return
         if self._wait == "listen":
             if self._listening is not connection:

@@ -21,6 +21,8 @@ const inServer = 20;
 /** Not allowed, not there, not supported, always in a transaction. */
 const unable = ["42501", "42883", "0A000", "25001"];
 const canceled = "57014";
+/** A wait that takes longer has slept, in seconds. */
+const moment = 0.005;
 
 export class Waiter {
   readonly #options: WaitOptions;
@@ -28,6 +30,8 @@ export class Waiter {
   readonly #journal: Journal;
   readonly #stopping: AbortSignal;
   #waiting: Waiting;
+  /** The last wait in the server did not return at once. */
+  slept = false;
 
   constructor(options: WaitOptions, bell: Bell, journal: Journal, stopping: AbortSignal) {
     this.#options = options;
@@ -56,9 +60,12 @@ export class Waiter {
     // the server notices, and wakes another
     const leave = () => link.lose(new Error("the worker stops"));
     this.#stopping.addEventListener("abort", leave);
+    const began = performance.now();
+    this.slept = false;
     try {
       const client = new Client(link.connection, schema);
       await link.within(timeout + patience - inServer, () => client.wait({ queues, timeout }));
+      this.slept = (performance.now() - began) / 1000 >= moment;
     } catch (error) {
       const code = sqlstate(error) ?? "";
       // a statement_timeout is as good as its time being over

@@ -226,6 +226,7 @@ class Session<Result> implements Surroundings {
   async #loop(): Promise<void> {
     const { concurrency = 1 } = this.#options;
     const { exitWhenIdle } = this.#settings;
+    let waited = false;
     while (!this.stopping.aborted) {
       if (this.#running.size >= concurrency) {
         await this.#bell.wait();
@@ -238,15 +239,20 @@ class Session<Result> implements Surroundings {
         break;
       }
       try {
-        const delivery = await this.#claim(link);
+        // nothing was left when it last slept, and the next wait tells of what came since
+        const looks = waited || !this.#waiter.slept;
+        waited = false;
+        const delivery = looks ? await this.#claim(link) : undefined;
         if (delivery !== undefined) {
           this.#start(link, delivery);
           continue;
         }
         const idle = this.#running.size > 0 ? 0 : (performance.now() - this.#idleSince) / 1000;
         const left = exitWhenIdle - idle;
-        if (left > 0) await this.#wait(link, left);
-        else this.#stop.abort();
+        if (left > 0) {
+          await this.#wait(link, left);
+          waited = true;
+        } else this.#stop.abort();
       } catch (error) {
         await this.#supply.broken(link, error);
         continue;

@@ -34,9 +34,10 @@ module TaskerCheckpointClient
     private
 
     # The next step; nil: none, since the worker stops.  Who has just worked looks
-    # by itself; else one waits for all, on the only connection.
+    # by itself, unless nothing was left when it last waited; else one waits for all,
+    # on the only connection.
     def take
-      delivery = look if @link.open?
+      delivery = look if @link.open? && !@worker.waiting.slept?
       delivery || in_turn { wait }
     end
 

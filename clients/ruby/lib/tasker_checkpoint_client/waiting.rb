@@ -27,9 +27,11 @@ module TaskerCheckpointClient
   class Waiting # :nodoc:
     # In the server at a time, in seconds.
     LONGEST = 20.0
+    # One that takes longer has slept, in seconds.
+    MOMENT = 0.005
     # Not allowed, not there, not under this pooler.
     IMPOSSIBLE = %w[42501 42883 0A000 25001].freeze
-    private_constant :LONGEST, :IMPOSSIBLE
+    private_constant :LONGEST, :MOMENT, :IMPOSSIBLE
 
     MODES = %i[server listen poll].freeze
 
@@ -43,6 +45,12 @@ module TaskerCheckpointClient
       @bell = bell
       @events = events
       @name = name
+      @slept = false
+    end
+
+    # Whether the last wait in the server did not return at once.
+    def slept?
+      @slept
     end
 
     # Until there may be something to claim, the bell rings, or for so many seconds.
@@ -68,14 +76,22 @@ module TaskerCheckpointClient
     private
 
     def in_server(client, seconds)
+      began = now
       client.wait(seconds, queues: @queues, bell: @bell.io)
+      @slept = now - began >= MOMENT
     rescue PG::QueryCanceled
       # statement_timeout: as good as the time being over
+      @slept = true
     rescue PG::Error => e
+      @slept = false
       raise unless IMPOSSIBLE.include?(Errors.sqlstate(e))
 
       @mode = :poll
       @events.emit("polling", worker: @name, error: e)
+    end
+
+    def now
+      Process.clock_gettime(Process::CLOCK_MONOTONIC)
     end
 
     # What was offered before is looked for first.
