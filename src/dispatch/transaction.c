@@ -53,13 +53,13 @@ static size_t maxaccepted = 0;
 static void
 xact_callback(XactEvent event, void *arg)
 {
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		tckpt_front_forget();
 	switch (event)
 	{
+		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			tckpt_front_forget();
-			/* FALLTHROUGH */
-		case XACT_EVENT_COMMIT:
 			memset(&state, 0, sizeof(state));
 			accepted = NULL;
 			naccepted = 0;
