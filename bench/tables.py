@@ -33,9 +33,9 @@ SHORT = (
         "WAL of a fenced save",
     ),
     (
-        "from the commit of a dispatch to the handler's start, 24 workers waiting, p99",
-        "herd",
-        "p99, 24 waiting",
+        "from the commit of a dispatch to the handler's start, 24 workers in Python waiting, p99",
+        "pool",
+        "p99, 24 processes of the client",
     ),
     (
         "cycles of claim and yield a second, of 800, in the tenth minute of a pg_dump",
