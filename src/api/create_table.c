@@ -76,8 +76,9 @@ find_schema(RangeVar *table)
 }
 
 /*
- * Makes the table, as the caller.  Nobody else can give the schema another name
- * while it is locked; an event trigger can.
+ * Makes the table, as the caller.  An event trigger can give the schema another
+ * name meanwhile, and so can others on servers where that does not wait for its
+ * lock: then the table is not where it should be.
  */
 static Oid
 make_table(const RangeVar *table, Oid namespace)
