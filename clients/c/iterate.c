@@ -222,7 +222,8 @@ run_loop(Loop *loop)
 	TcwStatus	status = TCW_OK;
 	bool		more = true;
 
-	while (status == TCW_OK && more && !run->now.yielded)
+	while (status == TCW_OK && more && !run->now.yielded &&
+		   !tcw_stop_requested(&run->context))
 	{
 		TcwBatch	batch = {.arg = loop->iteration->arg};
 		double		began = tcw_now();
@@ -244,10 +245,10 @@ run_loop(Loop *loop)
 /*
  * Hands the source to the body, a batch at a time, from where the checkpoint
  * says; what the body writes, and the checkpoint behind the batch, commit
- * together.  Returns TCW_OK with context->yielded if a stop was requested, or
- * without if the source is exhausted: the step is done then.  What else the
- * body or a statement came to is returned, with the batch rolled back.  There
- * is one in a run, since there is one cursor.
+ * together.  Returns TCW_OK if the source is exhausted, and then the step is
+ * done; or if a stop was requested, and then the step goes on later, where it
+ * is.  What else the body or a statement came to is returned, with the batch
+ * rolled back.  There is one in a run, since there is one cursor.
  */
 TcwStatus
 tcw_iterate(TcwContext *context, const TcwIteration *iteration)

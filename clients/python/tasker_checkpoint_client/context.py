@@ -141,7 +141,7 @@ class Context(_Context):
         results     stored with each checkpoint; the body may change it
 
         The loop ends when nothing is left, and then the step is done; or when
-        a stop was requested, and then the run has yielded.
+        a stop was requested, and then the step goes on later, where it is.
         """
         pages = Pages(
             self._run,

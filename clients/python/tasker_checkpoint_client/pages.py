@@ -60,9 +60,8 @@ class Pages:
         """Store the batch at hand, if there is one, and return the next."""
         if self._run.pages is self:
             await self._store()
-            if self._run.receipt is not None:
-                self._is_over = True
-        if self._is_over:
+            self._is_over = self._run.receipt is not None
+        if self._is_over or self._run.stop_requested:
             return None
         self._block = self._run.transaction()
         await self._block.__aenter__()

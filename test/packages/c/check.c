@@ -279,14 +279,15 @@ iterations(void)
 	free(result.result);
 
 	step = new_step();
-	check(ends(step, by_query, &third, TCW_EVENT_YIELDED, &result) && result.checkpoints == 4,
-		  "told to stop at its third checkpoint, it yields behind the next batch");
+	check(ends(step, by_query, &third, TCW_EVENT_INTERRUPTED, &result) && result.checkpoints == 3,
+		  "told to stop at its third checkpoint, it ends there");
+	free(result.result);
 	check(tcw_client_progress(&client, step, &rows) == TCW_OK &&
 		  strcmp(PQgetvalue(rows, 0, PQfnumber(rows, "total")), "100") == 0 &&
-		  strcmp(PQgetvalue(rows, 0, PQfnumber(rows, "items_processed")), "40") == 0,
+		  strcmp(PQgetvalue(rows, 0, PQfnumber(rows, "items_processed")), "30") == 0,
 		  "the progress view knows the total");
 	PQclear(rows);
-	check(ends(step, by_query, NULL, TCW_EVENT_COMPLETED, &result) && result.checkpoints == 6 &&
+	check(ends(step, by_query, NULL, TCW_EVENT_COMPLETED, &result) && result.checkpoints == 7 &&
 		  all_applied(), "it goes on where it was");
 	free(result.result);
 
@@ -301,12 +302,12 @@ iterations(void)
 	free(result.result);
 
 	step = new_step();
-	check(ends(step, by_text, &third, TCW_EVENT_YIELDED, &result) &&
+	check(ends(step, by_text, &third, TCW_EVENT_INTERRUPTED, &result) &&
 		  ends(step, by_text, NULL, TCW_EVENT_COMPLETED, &result) && all_applied(),
 		  "a key with quotes goes there and back");
 
 	step = new_step();
-	check(ends(step, by_fetch, &second, TCW_EVENT_YIELDED, &result) &&
+	check(ends(step, by_fetch, &second, TCW_EVENT_INTERRUPTED, &result) &&
 		  is("SELECT tasker_checkpoint_accumulated_results(id) FROM jobs ORDER BY made DESC LIMIT 1",
 			 "{\"who\": \"me\", \"total_items\": 100}") &&
 		  ends(step, by_fetch, NULL, TCW_EVENT_COMPLETED, &result) && all_applied(),

@@ -167,9 +167,13 @@ class Program:
         """SIGINT, as control and C."""
         self._process.send_signal(signal.SIGINT)
 
+    def ask_to_end(self) -> None:
+        """SIGTERM."""
+        self._process.terminate()
+
     def terminate(self, seconds: float = 20.0) -> None:
         """SIGTERM, and wait for a clean end."""
-        self._process.terminate()
+        self.ask_to_end()
         self.await_exit(seconds)
 
     def said(self, event: str, step: UUID | None = None) -> list[Line]:

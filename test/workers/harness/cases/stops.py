@@ -1,8 +1,9 @@
 """Workers that are told to stop, and steps that are paused or cancelled."""
 
+from collections.abc import Callable
 from typing import Any
 
-from ..programs import WAITS
+from ..programs import WAITS, Program
 from ..report import expect, wait_until
 from ..scene import LONG_LEASE, LONG_POLL, SHORT_LEASE, Scene
 from ..scenarios import history_problems
@@ -66,6 +67,64 @@ def sigterm_yields_the_running_step_that_saves(scene: Scene) -> None:
 def sigterm_yields_the_running_step_that_iterates(scene: Scene) -> None:
     """The same by the client itself, of which the handler knows nothing."""
     _terminated(scene, mode="iterate")
+
+
+# a worker that writes such a row waits for whoever has lock 1
+HOLD = """
+CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
+CREATE TRIGGER hold AFTER INSERT ON {} EXECUTE FUNCTION hold()
+"""
+
+
+def _stopped_between_batches(
+    scene: Scene, table: str, stop: Callable[[Program, Step], None]
+) -> Step:
+    """Hold the first batch where it writes to the table, and stop then."""
+    scene.steps.connection.execute(HOLD.format(table))
+    scene.steps.value("SELECT pg_advisory_lock(1)::text")
+    step = scene.steps.add(0, 20, mode="iterate")
+    worker = scene.worker("a", LONG_LEASE)
+    wait_until(
+        lambda: scene.steps.value(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event = 'advisory')"
+        ),
+        "the batch is held",
+    )
+    stop(worker, step)
+    scene.steps.value("SELECT pg_advisory_unlock(1)")
+    wait_until(
+        lambda: scene.steps.claimed_by(step) is None, "the step is let go"
+    )
+    wait_until(lambda: worker.said("interrupted", step.uuid), "interrupted")
+    expect(scene.steps.sequence(step), 1, "sequence")
+    expect(scene.steps.done(step), False, "processed")
+    expect(scene.steps.deliveries(step), 0, "deliveries")
+    return step
+
+
+def sigterm_between_two_batches_lets_none_begin(scene: Scene) -> None:
+    """It comes while the first one is saved."""
+
+    def stop(worker: Program, _: Step) -> None:
+        worker.ask_to_end()
+        wait_until(lambda: worker.said("stopping"), "it is heard")
+
+    step = _stopped_between_batches(scene, "accepted", stop)
+    scene.worker("b", LONG_LEASE)
+    scene.expect_complete(step)
+
+
+def pause_between_two_batches_lets_none_begin(scene: Scene) -> None:
+    """It is the receipt of the first one's save that tells."""
+
+    def stop(_: Program, step: Step) -> None:
+        scene.steps.value("SELECT tasker_checkpoint_pause(%s)", step.uuid)
+
+    step = _stopped_between_batches(scene, "applied", stop)
+    scene.steps.value("SELECT tasker_checkpoint_resume(%s)", step.uuid)
+    scene.expect_complete(step)
 
 
 def a_handler_that_returns_on_sigterm_is_not_done(scene: Scene) -> None:
