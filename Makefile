@@ -95,7 +95,7 @@ DATA_built = $(SCRIPT)
 
 # Scripts of released versions, and those that lead from one to the next
 DATA = $(patsubst $(SRCDIR)/%,%,$(wildcard $(SRCDIR)/src/sql/upgrade/*.sql))
-EXTRA_CLEAN = $(SCRIPT)
+EXTRA_CLEAN = $(SCRIPT) $(EXTENSION)-$(EXTVERSION).zip
 
 # PGXS puts --dbname into REGRESS_OPTS only while nobody else sets it.
 REGRESS = $(patsubst $(SRCDIR)/sql/%.sql,%,$(wildcard $(SRCDIR)/sql/*.sql))
@@ -131,3 +131,11 @@ $(SCRIPT): $(sort $(wildcard $(SRCDIR)/src/sql/*.sql))
 .PHONY: databases
 databases:
 	'$(bindir)/psql' -X -f $(SRCDIR)/test/databases.sql postgres
+
+# The archive for PGXN, of the commit as it stands: less than the repository, by
+# .gitattributes, and the same bytes whenever and wherever it is made.
+ARCHIVE = $(EXTENSION)-$(EXTVERSION)
+
+.PHONY: dist
+dist:
+	TZ=UTC git -C '$(SRCDIR)' archive --format=zip -9 --prefix=$(ARCHIVE)/ -o '$(CURDIR)/$(ARCHIVE).zip' HEAD
