@@ -14,6 +14,7 @@ DO $begin$
 DECLARE
     script_path text := pg_catalog.current_setting('search_path');
     own_schema pg_catalog.pg_namespace;
+    own_owner oid;
     in_the_way text[];
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -22,6 +23,20 @@ BEGIN
     FROM pg_extension e
     JOIN pg_namespace n ON n.oid = e.extnamespace
     WHERE e.extname = 'tasker_checkpoint';
+    SELECT extowner INTO STRICT own_owner FROM pg_extension WHERE extname = 'tasker_checkpoint';
+
+    -- who installs this is no superuser where that is allowed, and gets nothing into a
+    -- schema or tablespace that he could not create things in himself
+    IF NOT has_schema_privilege(own_owner, own_schema.oid, 'CREATE') THEN
+        RAISE EXCEPTION 'permission denied for schema %', own_schema.nspname
+            USING ERRCODE = 'insufficient_privilege',
+            DETAIL = format('Role "%s" may not create objects there.', pg_get_userbyid(own_owner)),
+            HINT = 'Take another schema: CREATE EXTENSION tasker_checkpoint SCHEMA another.';
+    END IF;
+    PERFORM set_config('default_tablespace', '', true)
+    FROM pg_tablespace
+    WHERE spcname = current_setting('default_tablespace')::name
+    AND NOT has_tablespace_privilege(own_owner, oid, 'CREATE');
 
     SELECT array_agg(format('%s of role "%s"', pg_describe_object(o.classid, o.objid, 0), pg_get_userbyid(o.owner))
                      ORDER BY o.classid, o.name, o.objid)

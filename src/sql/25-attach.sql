@@ -7,6 +7,7 @@ DECLARE
     script_path text := pg_catalog.current_setting('search_path');
     client_level text := pg_catalog.current_setting('client_min_messages');
     own_schema name;
+    own_owner oid;
     candidates regclass[];
     strangers text;
     statements text;
@@ -18,26 +19,32 @@ DECLARE
 BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
-    SELECT n.nspname INTO STRICT own_schema
+    SELECT n.nspname, x.extowner INTO STRICT own_schema, own_owner
     FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace
     WHERE x.extname = 'tasker_checkpoint';
 
     -- found by its name, which anybody may have given it who can create tables:
-    -- attached unasked if its owner could do the same as who installs this
+    -- attached unasked if its owner could do the same as who installs this; and if who
+    -- installs this could attach it, who is no superuser where that is allowed
     EXECUTE format(
         $candidates$
-        SELECT array_agg(c.oid::regclass) FILTER (WHERE t.trusted),
+        SELECT array_agg(c.oid::regclass) FILTER (WHERE o.trusted),
                string_agg(format('Table %%s belongs to role "%%s".', c.oid::regclass, pg_get_userbyid(c.relowner)), ' ')
-                   FILTER (WHERE NOT t.trusted),
+                   FILTER (WHERE NOT o.trusted),
                string_agg(%1$I.tasker_checkpoint_attach_call(relid => c.oid, key_column => 'workflow_step_uuid'::name), ' or ')
-                   FILTER (WHERE NOT t.trusted)
-        FROM %1$I.tasker_checkpoint_candidates() t JOIN pg_class c ON c.oid = t.relid
+                   FILTER (WHERE NOT o.trusted)
+        FROM %1$I.tasker_checkpoint_candidates() t
+        JOIN pg_class c ON c.oid = t.relid
+        CROSS JOIN LATERAL (SELECT t.trusted AND pg_has_role($1, c.relowner, 'USAGE')) o (trusted)
         $candidates$, own_schema)
-    INTO candidates, strangers, statements;
+    INTO candidates, strangers, statements
+    USING own_owner;
 
     IF candidates IS NULL AND strangers IS NOT NULL THEN
         problem := 'a table was found that is another role''s';
-        reason := concat(strangers, ' Only a table of a superuser, the extension''s owner or the database''s owner is attached by itself.');
+        reason := concat(strangers, ' Only a table of a superuser, the extension''s owner or the database''s owner is attached by itself',
+                         CASE WHEN NOT (SELECT rolsuper FROM pg_roles WHERE oid = own_owner)
+                              THEN ', if the extension''s owner could attach it' END, '.');
         remedy := concat('If that is the steps table: ', statements);
     ELSE
         BEGIN

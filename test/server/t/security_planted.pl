@@ -4,6 +4,9 @@
 use strict;
 use warnings;
 
+use lib 'test/server';
+
+use Planted qw(overload plant ran);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -34,34 +37,12 @@ $node->safe_psql('postgres', 'CREATE ROLE mallory LOGIN; CREATE ROLE prometheus;
 
 # In public, which is the database owner's, and in the schema that the superuser's
 # search_path begins with.
-sub plant
-{
-	my ($schema, $kinds) = @_;
-	my $plant = slurp_file('test/plant.sql');
-	$node->safe_psql('planted', qq{
-SET search_path = pg_catalog;
-SET client_min_messages = error;
-SET check_function_bodies = off;
-$plant
-CALL pg_temp.plant('$schema', \$text\$$text\$text\$, '$kinds');
-}, extra_params => [ '-U', 'mallory' ]);
-	return;
-}
 $node->safe_psql('planted', "CREATE SCHEMA $superuser", extra_params => [ '-U', 'mallory' ]);
-plant('public', '{text,name,"\"char\"",oid,regclass,regtype,int4,int8,bool,jsonb,uuid,interval,timestamptz,float8,numeric,text[],anyelement,anyarray}');
-plant($superuser, '{text,name,oid,regclass,anyelement}');
+plant($node, 'planted', 'mallory', 'public', $text,
+	'{text,name,"\"char\"",oid,regclass,regtype,int4,int8,bool,jsonb,uuid,interval,timestamptz,float8,numeric,text[],anyelement,anyarray}');
+plant($node, 'planted', 'mallory', $superuser, $text, '{text,name,oid,regclass,anyelement}');
 cmp_ok($node->safe_psql('planted', q{SELECT pg_catalog.count(*) FROM pg_catalog.pg_proc WHERE proowner OPERATOR(pg_catalog.=) 'mallory'::pg_catalog.regrole}),
 	'>', 10000, 'much is planted');
-
-# What the log has since the last time.
-my $position = -s $node->logfile;
-sub ran
-{
-	my $log = slurp_file($node->logfile, $position);
-	$position = -s $node->logfile;
-	my %seen;
-	return join(' ', grep { !$seen{$_}++ } $log =~ /(planted .+? ran as \w+)/g);
-}
 
 # As the superuser, with the search_path that a session has.
 sub runs
@@ -71,45 +52,23 @@ sub runs
 	my $ok = IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', @psql, '-d', $node->connstr('planted') ],
 		'<', \undef, '>', \$out, '2>', \$err);
 	ok($ok, "$name runs") or diag($err);
-	is(ran(), '', "$name: nothing that was planted ran");
+	is(ran($node), '', "$name: nothing that was planted ran");
 	return;
 }
 
 # They are there to be met.
 $node->psql('planted', q{SELECT 1::oid = 1::regclass, format('%s', 'x'::name)});
-like(ran(), qr/planted op=\(oid, regclass\) ran as $superuser/, 'it would run');
+like(ran($node), qr/planted op=\(oid, regclass\) ran as $superuser/, 'it would run');
 
 runs($files[0], '-f', $files[0]);
 runs($files[1], '-f', $files[1]);
 
 # Now that there is something to overload: the same names for arguments that a
 # literal, or a value, would be taken for; and where a superuser looks first.
-$node->safe_psql('planted', q{
-	SET check_function_bodies = off;
-	SET search_path = pg_catalog;
-	DO $$
-	DECLARE
-		f record;
-		home text;
-	BEGIN
-		FOR f IN SELECT p.proname, p.pronargs, k.kind FROM pg_proc p
-			CROSS JOIN unnest('{text,name,anyelement,regclass,jsonb,uuid,interval}'::text[]) k (kind)
-			WHERE starts_with(proname::text, 'tasker_checkpoint_') AND pronamespace = 'public'::regnamespace
-		LOOP
-			FOREACH home IN ARRAY ARRAY['public', '} . $superuser . q{'] LOOP
-				BEGIN
-					EXECUTE format('CREATE FUNCTION %I.%I(%s) RETURNS text LANGUAGE plpgsql AS %L', home, f.proname,
-						array_to_string(array_fill(f.kind, ARRAY[f.pronargs]), ', '),
-						format('BEGIN RAISE WARNING ''planted %%%% ran as %%%%'', %L, current_user; RETURN NULL; END', f.proname));
-				EXCEPTION WHEN duplicate_function THEN
-					NULL;
-				END;
-			END LOOP;
-		END LOOP;
-	END $$}, extra_params => [ '-U', 'mallory' ]);
+overload($node, 'planted', 'mallory', 'public', $superuser);
 $node->safe_psql('planted', "CREATE VIEW $superuser.tasker_checkpoint_$_ AS SELECT public.to_planted('x'::text)", extra_params => [ '-U', 'mallory' ])
   foreach qw(progress health);
-ran();
+ran($node);
 
 foreach my $time ('once', 'again')
 {
