@@ -1,11 +1,12 @@
 """The steps of scenarios.json, in every language."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .instance import WORKERS, Instance
+from .instance import ROOT, WORKERS, Instance
 from .logs import lines, misshapen
 from .programs import Language, Program
 from .report import Report, wait_until
@@ -30,6 +31,13 @@ def run(
 ) -> None:
     """Let a waiting and a polling worker do all steps, then look."""
     vectors = [vector for vector in load() if only in vector["name"]]
+    for file in WORKERS.glob(f"{language.name}/tasker.*"):
+        if only in "handlers of Tasker's are those of the document":
+            report.check(
+                f"{language.name}: handlers of Tasker's are those of the"
+                " document",
+                quote_problems(file),
+            )
     if not vectors:
         return
     database = f"scenarios_{language.name}"
@@ -78,6 +86,17 @@ def run(
         for worker in workers:
             worker.kill()
         steps.connection.close()
+
+
+def quote_problems(file: Path) -> list[str]:
+    """Look whether the document has the handler that is run."""
+    blocks = re.findall(
+        r"```\w+\n(class CountItems.*?)```",
+        (ROOT / "docs/tasker.md").read_text(encoding="utf-8"),
+        re.DOTALL,
+    )
+    text = file.read_text(encoding="utf-8")
+    return [] if any(block in text for block in blocks) else ["it has not"]
 
 
 def await_workers(

@@ -28,7 +28,7 @@ class Step:
     @property
     def yields(self) -> bool:
         """Whether its items are done before the checkpoint, not with it."""
-        return bool(self.metadata["mode"] == "yield")
+        return bool(self.metadata["mode"] in ("yield", "tasker"))
 
     @property
     def checkpoints(self) -> int:

@@ -28,6 +28,8 @@ from tasker_checkpoint_client.aio import Asyncio
 from tasker_checkpoint_client.port import Port, drive
 from tasker_checkpoint_client.threads import Threads
 
+from tasker import CountItems
+
 FIRST_BIG_CURSOR = 2**53 + 1
 
 
@@ -283,6 +285,8 @@ async def run_batch(batch: Batch) -> dict[str, Any] | None:
         return await iterate(batch)
     if batch.mode == "job":
         return await job(batch)
+    if batch.mode == "tasker" and isinstance(context, Context):
+        return CountItems.handle(context)
     if batch.told("stand_still"):
         await batch.send(batch.keep, True)
         return None

@@ -11,6 +11,8 @@ require "optparse"
 
 require "tasker_checkpoint_client"
 
+require_relative "tasker"
+
 FIRST_BIG_CURSOR = 2**53 + 1
 
 # A step's items, and how far they are done.
@@ -37,6 +39,7 @@ class Batch
     return leave_open if @leave_open == @attempts
     return iterate if @mode == "iterate"
     return do_job if @mode == "job"
+    return CountItems.call(@context) if @mode == "tasker"
 
     checkpoints = 0
     while @item < @end

@@ -15,7 +15,7 @@ rm -rf "$dir/client" "$dir/src"
 mkdir -p "$dir/client" "$dir/src" "$dir/node_modules"
 cd "$here/../../../clients/typescript"
 cp -R package.json package-lock.json .npmrc tsconfig.json src "$dir/client"
-cp "$here/worker.ts" "$dir/src"
+cp "$here"/*.ts "$dir/src"
 cp "$here/tsconfig.json" "$here/package.json" "$dir"
 
 cd "$dir/client"

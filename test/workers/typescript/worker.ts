@@ -7,13 +7,15 @@ import {
   type Context, type Json, PermanentError, type Receipt, TransientError, Worker,
 } from "tasker-checkpoint-client";
 
+import { countItems } from "./tasker.js";
+
 const firstBigCursor = 2n ** 53n + 1n;
 
 interface Inputs {
   cursor: { start_cursor: number; end_cursor: number };
   batch_metadata: {
     items_per_checkpoint: number;
-    mode: "yield" | "save" | "iterate" | "job";
+    mode: "yield" | "save" | "iterate" | "job" | "tasker";
     cursor_kind: string;
     fail_after?: number;
     fail_on_attempt?: number | "always";
@@ -41,7 +43,6 @@ interface Totals {
 
 interface Results extends Totals {
   total: number;
-  checkpoints_used: number;
 }
 
 function cursorAt(kind: string, item: number): Json {
@@ -110,6 +111,7 @@ class Batch {
     if (this.#leavesOpen) return this.#leaveOpen();
     if (mode === "iterate") return this.#iterate();
     if (mode === "job") return this.#doJob();
+    if (mode === "tasker") return countItems(this.#context);
     let checkpoints = 0;
     while (this.#item < this.#end) {
       await this.#doItem();
@@ -140,7 +142,7 @@ class Batch {
   }
 
   #results(): Results {
-    return { ...this.#totals, total: this.#end - this.#start, checkpoints_used: this.#context.sequence };
+    return { ...this.#totals, total: this.#end - this.#start };
   }
 
   /** The client keeps cursor and checkpoints. */
@@ -284,7 +286,8 @@ await using worker = new Worker<Results>({
 
   async onSuccess(context, results) {
     await updateStep(context,
-      "results = $2::jsonb, processed = true, processed_at = now(), in_process = false", JSON.stringify(results));
+      "results = $2::jsonb, processed = true, processed_at = now(), in_process = false",
+      JSON.stringify({ ...results, checkpoints_used: context.sequence }));
     await transition(context, "complete");
   },
 
