@@ -16,9 +16,12 @@ from .report import Failed, wait_until
 
 CLIENTS = ROOT / "clients"
 
+PYTHON = [sys.executable, str(WORKERS / "python/worker.py")]
+
 # without a build.sh
 COMMANDS = {
-    "python": [sys.executable, str(WORKERS / "python/worker.py")],
+    "asyncio": [*PYTHON, "--asyncio"],
+    "python": PYTHON,
     "ruby": ["ruby", str(WORKERS / "ruby/worker.rb")],
 }
 
@@ -35,7 +38,7 @@ WAITS = {"server": [], "listen": ["--listen"], "poll": ["--poll-only"]}
 
 @dataclass(frozen=True)
 class Language:
-    """A language, and the command of its worker program."""
+    """A language, or way to use it, and the command of its worker program."""
 
     name: str
     command: list[str]
@@ -43,7 +46,8 @@ class Language:
 
 def available() -> list[str]:
     """Return the languages that have a worker program."""
-    return sorted(path.parent.name for path in WORKERS.glob("*/worker.*"))
+    built = {path.parent.name for path in WORKERS.glob("*/worker.*")}
+    return sorted(built | COMMANDS.keys())
 
 
 def prepare(name: str, directory: Path) -> Language:

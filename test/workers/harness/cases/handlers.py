@@ -11,8 +11,10 @@ RETRY_DELAY = 0.5
 
 # The server lets nothing pass that one of the languages can't read; so here
 # they are made to refuse integers of more than 200 digits.
+STRICT_PYTHON = {"PYTHONPATH": f"{WORKERS}/python/strict:{CLIENTS}/python"}
 STRICT = {
-    "python": {"PYTHONPATH": f"{WORKERS}/python/strict:{CLIENTS}/python"},
+    "asyncio": STRICT_PYTHON,
+    "python": STRICT_PYTHON,
     "ruby": {"RUBYOPT": f"-r{WORKERS}/ruby/strict.rb"},
     "typescript": {
         "NODE_OPTIONS": f"--require={WORKERS}/typescript/strict.cjs"

@@ -8,6 +8,7 @@ from ..report import expect, wait_until
 from ..scene import LONG_LEASE, LONG_POLL, SHORT_LEASE, Scene
 
 SLOTS = 4
+DISPATCHES = 6
 
 
 def _is_woken(scene: Scene, worker: Program) -> None:
@@ -28,6 +29,27 @@ def who_waits_is_woken(scene: Scene) -> None:
     scene.await_waiting(worker)
     _is_woken(scene, worker)
     scene.await_waiting(worker)
+
+
+def who_had_to_wait_claims_once_a_dispatch(scene: Scene) -> None:
+    """Behind its step it waits again; PostgreSQL counts the claims."""
+    scene.set("track_functions", "'all'")
+    worker = scene.worker("a", LONG_LEASE)
+    for _ in range(DISPATCHES):
+        scene.await_waiting(worker)
+        # that it has slept is to be seen, to itself as well
+        scene.steps.await_silence()
+        scene.steps.await_done(scene.steps.add(0, 5))
+    scene.await_waiting(worker)
+    worker.terminate()
+    wait_until(lambda: not scene.backends(worker), "its statistics are there")
+    claims = scene.steps.value(
+        "SELECT calls FROM pg_stat_user_functions"
+        " WHERE funcname = 'tasker_checkpoint_claim'"
+    )
+    # one more when it began, before it had waited
+    expect(claims - 1 <= DISPATCHES, True, f"{claims} claims are not too many")
+    expect(claims >= DISPATCHES, True, f"{claims} claims are counted")
 
 
 def a_wake_up_is_heard(scene: Scene) -> None:
