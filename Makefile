@@ -77,9 +77,10 @@ OBJS = \
 	src/wakeup/waiting.o
 
 # Where the sources are, in the way PGXS finds it: a build can be in another folder,
-# and writes nothing outside of that.
+# and writes nothing outside of that. What the compilers write has the path: a
+# relative one, so that it is the same wherever all of this is (where realpath knows how).
 ifdef VPATH
-SRCDIR := $(VPATH)
+SRCDIR := $(shell realpath --relative-to=. '$(VPATH)' 2>/dev/null || echo '$(VPATH)')
 else
 SRCDIR := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
 endif
@@ -87,6 +88,7 @@ endif
 # The control file is the one source of the version.
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'$$/\1/p" $(SRCDIR)/$(EXTENSION).control)
 PG_CPPFLAGS = -I$(SRCDIR)/src -DTCKPT_VERSION='"$(EXTVERSION)"'
+PG_CFLAGS = -fdebug-prefix-map='$(CURDIR)'=.
 
 # The install script is put together of its parts, a topic a file, in the order
 # of their numbers.
