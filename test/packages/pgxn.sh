@@ -10,9 +10,8 @@
 set -u
 root=$(pwd)
 work=$(mktemp -d) || exit 1
-version=$(sed -n "s/^default_version = '\(.*\)'$/\1/p" tasker_checkpoint.control)
-name=tasker_checkpoint-$version
-tests=0
+# shellcheck source=test/packages/archive/lib.sh
+. test/packages/archive/lib.sh
 
 cleanup()
 {
@@ -21,28 +20,6 @@ cleanup()
 }
 trap cleanup EXIT
 trap 'exit 143' TERM INT HUP
-
-# ok WHAT COMMAND...: fine if the command succeeds.
-ok()
-{
-	tests=$((tests + 1))
-	what=$1
-	shift
-	if "$@" >"$work/out" 2>&1; then
-		echo "ok $tests - $what"
-	else
-		echo "not ok $tests - $what"
-		tail -n 40 "$work/out" | sed 's/^/# /'
-	fi
-}
-
-# A commit of what is here; the tests have no clone's history.
-commit()
-{
-	cp -R "$root" "$work/clone" && cd "$work/clone" && rm -rf .git && make -s clean &&
-		git init -q && git add -A &&
-		git -c user.name=test -c user.email=test@localhost commit -q -m test
-}
 
 # In another time zone and another folder, at a later time, it has the same bytes.
 twice()
