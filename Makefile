@@ -95,8 +95,9 @@ PG_CFLAGS = -fdebug-prefix-map='$(CURDIR)'=.
 SCRIPT = $(EXTENSION)--$(EXTVERSION).sql
 DATA_built = $(SCRIPT)
 
-# Scripts of released versions, and those that lead from one to the next
-DATA = $(patsubst $(SRCDIR)/%,%,$(wildcard $(SRCDIR)/src/sql/upgrade/*.sql))
+# Scripts of released versions, and those that lead from one to the next; that of the
+# present one is put together all the same
+DATA = $(filter-out %/$(SCRIPT), $(patsubst $(SRCDIR)/%,%,$(wildcard $(SRCDIR)/src/sql/upgrade/*.sql)))
 EXTRA_CLEAN = $(SCRIPT) $(EXTENSION)-$(EXTVERSION).zip
 
 # PGXS puts --dbname into REGRESS_OPTS only while nobody else sets it.
