@@ -153,7 +153,6 @@ is(as('mallory', q{
 	CREATE DOMAIN pg_temp.uuid AS text CHECK (home.says('domain') = 2);
 	SET search_path = pg_temp, home, pg_catalog;
 	SET default_tablespace = expensive;
-	SET standard_conforming_strings = off;
 	SET transform_null_equals = on;
 	CREATE EXTENSION tasker_checkpoint SCHEMA home;
 	SELECT home.tasker_checkpoint_table()}), 'tasker.workflow_steps', 'installed amid what is planted, and the own table attached');
