@@ -2,7 +2,7 @@
 # sh test/run.sh [SUITE [NAME...]]
 #
 # A suite is one of regress, isolation, stock, parallel, outside, pgtap, server,
-# monitoring, workers, packages and model.
+# monitoring, workers, packages, model and proof.
 #
 # Installs what is missing (apt, as root or by sudo), builds with clang and gcc,
 # and runs the test suites, or those tests named, against a private server that
@@ -119,7 +119,7 @@ files()
 		isolation) dir=test/isolation/specs ext=spec ;;
 		pgtap) dir=test/pgtap ext=sql ;;
 		server | monitoring) dir=test/$1/t ext=pl ;;
-		workers | model) dir=test/$1 ext=py ;;
+		workers | model | proof) dir=test/$1 ext=py ;;
 		packages) dir=test/$1 ext=sh ;;
 	esac
 	shift
@@ -315,6 +315,14 @@ model()
 	python_suite model test/model/run.py "$@"
 }
 
+# The protocol, as models that are searched exhaustively: in how many states is to be
+# seen. Names are its arguments.
+proof()
+{
+	python_suite proof test/proof/run.py "$@"
+	sed -n 's/^ok - /proof: /p' "$tc_work/proof.out"
+}
+
 # What watches the server finds is a suite of its own, which fails if it is anything.
 # Valgrind stands in the place of the server, so that the servers that tests start are
 # watched as well; but not what initdb runs.
@@ -357,10 +365,10 @@ watched()
 	fi
 }
 
-suites=${SUITES:-regress isolation stock parallel outside pgtap server monitoring workers packages model}
+suites=${SUITES:-regress isolation stock parallel outside pgtap server monitoring workers packages model proof}
 case ${1-} in
 	'') ;;
-	regress | isolation | stock | parallel | outside | pgtap | server | monitoring | workers | packages | model)
+	regress | isolation | stock | parallel | outside | pgtap | server | monitoring | workers | packages | model | proof)
 		suites=$1
 		shift
 		;;
@@ -383,6 +391,9 @@ case $suites in
 		command -v npm >/dev/null || tc_need nodejs npm
 		;;
 	*model*) tc_need python3-psycopg ;;
+esac
+case $suites in
+	*proof*) tc_need spin gcc ;;
 esac
 # shellcheck disable=SC2046	# names without blanks
 case $suites in
