@@ -316,11 +316,12 @@ model()
 }
 
 # The protocol, as models that are searched exhaustively: in how many states is to be
-# seen. Names are its arguments.
+# seen. Names are its arguments; without, whether the faults of test/mutants fit as well.
 proof()
 {
 	python_suite proof test/proof/run.py "$@"
 	sed -n 's/^ok - /proof: /p' "$tc_work/proof.out"
+	[ $# -gt 0 ] || python_suite mutants test/mutants/mutants.py
 }
 
 # What watches the server finds is a suite of its own, which fails if it is anything.
