@@ -14,6 +14,9 @@
 #
 # WATCH=valgrind and WATCH=ubsan are explained in deep.sh.
 #
+# ROUNDS and SEED reach the server tests that go by them (server reliability_crash).
+# Lines "figure KEY: TEXT" of tests are printed, for test/reliability.sh.
+#
 # SUITES="regress server" runs these, KEEP=1 keeps the work directory with results
 # and logs. PG_CONFIG, PG_MAJOR and TMPDIR are explained in lib.sh.
 
@@ -30,6 +33,7 @@ tally()
 {
 	passed=$((passed + $2))
 	failed=$((failed + $3))
+	[ ! -e "$tc_work/$1.out" ] || sed -n 's/.*# \(figure [a-z_]*: .*\)/\1/p' "$tc_work/$1.out"
 	echo "$1: $4"
 }
 
@@ -243,6 +247,7 @@ cluster_suite()
 		TESTDIR="$tc_tree" \
 		TESTDATADIR="$tc_tree/tmp_check" TESTLOGDIR="$tc_tree/tmp_check/log" \
 		PG_REGRESS="$tc_pgxs/src/test/regress/pg_regress" \
+		${ROUNDS:+ROUNDS="$ROUNDS"} ${SEED:+SEED="$SEED"} \
 		prove -j 2 -I "$tc_pgxs/src/test/perl" $(files "$@")
 }
 
