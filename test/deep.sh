@@ -1,36 +1,48 @@
 #!/bin/sh
-# sh test/deep.sh [valgrind | ubsan [SUITE [NAME...]]]
+# sh test/deep.sh [TOOL [ARGUMENT...]]
 #
-# Runs regress, isolation and the calls of server/security_hostile, or the suite and tests
-# named, twice: with every process of the server under valgrind, and with an extension that
-# the compiler has told to complain of undefined behaviour (-fsanitize=undefined), wrapping
-# overflows included (-fno-wrapv; the server's own flags allow them). What they find is one
-# test more in each run, which fails if it is anything. The server is the distribution's.
-# valgrind.supp says what of that is let pass.
+# Looks for what other tests can't see. A tool is one of
 #
-# Takes an hour, most of it under valgrind, and is not part of .ci/run. PG_CONFIG leads to
-# another server, say one with assertions. The last line adds up.
+#	analyze		clang's analyzer and cppcheck read the sources
+#	fuzz [SECONDS]	documents that libFuzzer thinks up (fuzz/run.sh)
+#	ubsan		the compiler has the extension complain of undefined behaviour
+#			(-fsanitize=undefined), wrapping overflows included (-fno-wrapv; the
+#			server's own flags allow them)
+#	asserts		the server is built with assertions; its tests are run in parallel
+#			workers, too, and some with caches that are thrown away as soon as they may be
+#	valgrind	every process of the server runs under it (valgrind.supp says what it may find)
+#
+# Without one, all run. ubsan, asserts and valgrind run regress, isolation and the calls of
+# server/security_hostile, or the suite and tests that are named; what the first and the
+# last find is one test more.
+#
+# Takes hours, and is not part of .ci/run. PG_CONFIG leads to another server than the
+# distribution's. The last line adds up.
 
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 case ${1-} in
-	valgrind | ubsan)
+	analyze | fuzz | ubsan | asserts | valgrind)
 		tools=$1
 		shift
 		;;
-	*) tools='ubsan valgrind' ;;
+	'') tools='analyze fuzz ubsan asserts valgrind' ;;
+	*)
+		sed -n 's/^# \(sh test.*\)/usage: \1/p' "$0" >&2
+		exit 2
+		;;
 esac
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 passed=0
 failed=0
 
-# Runs a suite, or regress and isolation, under the tool.
-watch()
+# Adds what the last line of a command says.
+count()
 {
-	env WATCH="$tool" SUITES="regress isolation" sh "$root/test/run.sh" "$@" | tee "$log"
-	last=$(tail -n 1 "$log")
+	"$@" | tee "$work/log"
+	last=$(tail -n 1 "$work/log")
 	case $last in
 		[0-9]*" passed, "*" failed")
 			passed=$((passed + ${last%% *}))
@@ -41,9 +53,31 @@ watch()
 	esac
 }
 
+# The suites as run.sh runs them, or what was named.
+suites()
+{
+	count env "$@" sh "$root/test/run.sh"
+	count env "$@" sh "$root/test/run.sh" server security_hostile
+}
+
 for tool in $tools; do
-	watch "$@"
-	[ $# -gt 0 ] || watch server security_hostile
+	echo "== $tool"
+	case $tool:$# in
+		analyze:* | fuzz:*) count sh "$root/test/$tool/run.sh" "$@" ;;
+		asserts:*)
+			chmod 755 "$work"
+			sh "$root/test/assertions.sh" "$work/server" || { failed=$((failed + 1)); continue; }
+			export PG_CONFIG="$work/server/bin/pg_config"
+			if [ $# -eq 0 ]; then
+				suites SUITES="regress isolation parallel discard"
+			else
+				count sh "$root/test/run.sh" "$@"
+			fi
+			unset PG_CONFIG
+			;;
+		*:0) suites WATCH="$tool" SUITES="regress isolation" ;;
+		*) count env WATCH="$tool" sh "$root/test/run.sh" "$@" ;;
+	esac
 done
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

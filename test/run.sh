@@ -119,7 +119,7 @@ prove_suite()
 files()
 {
 	case $1 in
-		regress | stock | parallel | outside) dir=sql ext=sql ;;
+		regress | stock | parallel | discard | outside) dir=sql ext=sql ;;
 		isolation) dir=test/isolation/specs ext=spec ;;
 		pgtap) dir=test/pgtap ext=sql ;;
 		server | monitoring) dir=test/$1/t ext=pl ;;
@@ -201,6 +201,15 @@ parallel()
 	installcheck="env PGOPTIONS=-c${setting}=regress make -s -C ."
 	pg_regress_suite parallel regression.diffs ISOLATION= ${1:+REGRESS="$*"}
 	installcheck='make -s -C .'
+}
+
+# Caches are thrown away as soon as they may be, where the server was built with
+# assertions: what is kept across that is seen. It takes minutes a test.
+discard()
+{
+	tc_user psql -Xq -c 'ALTER SYSTEM SET debug_discard_caches = 1' -c 'SELECT pg_reload_conf()' postgres >/dev/null
+	pg_regress_suite discard regression.diffs ISOLATION= REGRESS="${*:-yield claim attach}"
+	tc_user psql -Xq -c 'ALTER SYSTEM RESET debug_discard_caches' -c 'SELECT pg_reload_conf()' postgres >/dev/null
 }
 
 # A build in another folder, in Debian's way, writes nothing where the sources are. Its
@@ -347,7 +356,7 @@ watch()
 			tc_user tee "$tc_bin/postgres" >/dev/null <<-EOF
 				#!/bin/sh
 				[ "\$1" = -D ] || exec '$tc_bin/postgres.watched' "\$@"
-				exec valgrind --quiet --trace-children=yes --track-origins=yes --error-limit=no \\
+				exec valgrind --quiet --trace-children=yes --error-limit=no \\
 					--num-callers=20 --suppressions='$tc_tree/test/valgrind.supp' \\
 					--log-file='$tc_home/valgrind/%p' '$tc_bin/postgres.watched' "\$@"
 			EOF
@@ -374,7 +383,7 @@ watched()
 suites=${SUITES:-regress isolation stock parallel outside pgtap server monitoring workers packages model proof}
 case ${1-} in
 	'') ;;
-	regress | isolation | stock | parallel | outside | pgtap | server | monitoring | workers | packages | model | proof)
+	regress | isolation | stock | parallel | discard | outside | pgtap | server | monitoring | workers | packages | model | proof)
 		suites=$1
 		shift
 		;;
