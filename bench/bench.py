@@ -5,7 +5,7 @@ import sys
 import time
 
 from harness.results import Row, write_machine
-from rows import claim, cost, history, horizon, load, views, wait
+from rows import claim, cost, history, horizon, load, partitions, views, wait
 
 ROWS = {
     "cpu": cost.cpu,
@@ -23,6 +23,7 @@ ROWS = {
     "queues": claim.queues,
     "finished": claim.finished,
     "horizon": horizon.horizon,
+    "partitions": partitions.partitions,
     "views": views.views,
     "one_step": load.one_step,
     "workers": load.workers,

@@ -83,6 +83,7 @@ my %asked = (
 	'progress, the view' => 'SELECT items_processed, sequence, state FROM tasker_checkpoint_progress',
 	'progress of a step' => "SELECT items_processed, sequence, state FROM tasker_checkpoint_progress('$step')",
 	'health' => 'SELECT finding, figure, detail FROM tasker_checkpoint_health(long_cursor => 1)',
+	'queues' => 'SELECT queue, waiting, paused FROM tasker_checkpoint_queues',
 	'a dry run of purge' => "SELECT tasker_checkpoint_purge('0', dry_run => true)",
 	'a dry run of trim' => 'SELECT tasker_checkpoint_trim(1, dry_run => true)',
 	'a dry run of purge_events' => 'SELECT tasker_checkpoint_purge_events(dry_run => true)',
