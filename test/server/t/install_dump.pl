@@ -1,19 +1,46 @@
 # Checkpoints, triggers and grants survive dump and restore, in every format, into
-# a new database, where yields go on.
+# a new database, where yields go on; and into a later server, if the environment's
+# oldinstall says where an older one is.
 
 use strict;
 use warnings;
 
+use lib 'test/server';
+
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Servers qw(old_server attver_stops settings);
 use Test::More;
 
-my $node = PostgreSQL::Test::Cluster->new('dump');
-$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
-$node->append_conf('postgresql.conf', 'log_statement = none');
-$node->start;
-$node->safe_psql('postgres', 'CREATE ROLE worker');
+sub node
+{
+	my ($name, @params) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name, @params);
+
+	$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
+	$node->append_conf('postgresql.conf', 'log_statement = none');
+	$node->start;
+	return $node;
+}
+
+my $node = node('dump', old_server());
+my $new = $ENV{oldinstall} ? node('restore') : $node;
+$_->safe_psql('postgres', 'CREATE ROLE worker') for $ENV{oldinstall} ? ($node, $new) : $node;
+
+# The later server's programs, as its documentation asks for, if they can
+my $bin = $new->config_data('--bindir');
+if ($ENV{oldinstall})
+{
+	$ENV{LD_LIBRARY_PATH} = "$ENV{oldinstall}/lib";
+	$node->safe_psql('postgres', 'CREATE TABLE nothing_of_ours (a int)');
+	if (my $reason = attver_stops($node))
+	{
+		note("pg_dump of the later server: skipped: $reason");
+		$bin = $node->config_data('--bindir');
+	}
+	$node->safe_psql('postgres', 'DROP TABLE nothing_of_ours');
+}
 
 # Runs a command; it must succeed and say nothing worse than a NOTICE, or, where
 # rows of a restored table pass the guard, a WARNING about a limit.
@@ -35,8 +62,15 @@ sub dump_file
 {
 	my ($database, $suffix, @options) = @_;
 
-	quietly("pg_dump @options", 0, 'pg_dump', '--no-sync', @options, '-f', "$dump.$suffix",
+	quietly("pg_dump @options", 0, "$bin/pg_dump", '--no-sync', @options, '-f', "$dump.$suffix",
 		'-d', $node->connstr($database));
+}
+
+sub restore_files
+{
+	my ($database, $suffix) = @_;
+
+	quietly('pg_restore', 0, 'pg_restore', '--exit-on-error', '--jobs=2', '-d', $new->connstr($database), "$dump.$suffix");
 }
 
 sub restore_text
@@ -44,7 +78,7 @@ sub restore_text
 	my ($database, $suffix, $guarded) = @_;
 
 	quietly('psql', $guarded, 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dump.$suffix",
-		'-d', $node->connstr($database));
+		'-d', $new->connstr($database));
 }
 
 # way => how to get a database into a new one
@@ -62,8 +96,19 @@ my %ways = (
 	'custom' => sub {
 		my ($from, $to) = @_;
 		dump_file($from, 'custom', '--format=custom');
-		quietly('pg_restore', 0, 'pg_restore', '--exit-on-error', '--jobs=2', '-d', $node->connstr($to),
-			"$dump.custom");
+		restore_files($to, 'custom');
+	},
+	'directory' => sub {
+		my ($from, $to) = @_;
+		system_or_bail('rm', '-rf', "$dump.directory");
+		dump_file($from, 'directory', '--format=directory', '--jobs=2');
+		restore_files($to, 'directory');
+	},
+	# of these schemas, and the extension
+	'per schema' => sub {
+		my ($from, $to) = @_;
+		dump_file($from, 'schemas', '--format=custom', '--schema=tasker|app', '--extension=tasker_checkpoint');
+		restore_files($to, 'schemas');
 	},
 	# the guard is there before the rows
 	'schema, then data' => sub {
@@ -117,40 +162,40 @@ my %expected = (
 
 sub checkpoints
 {
-	my ($database, $table, $key) = @_;
-	return $node->safe_psql($database, "SELECT $key, md5(checkpoint::text) FROM $table ORDER BY $key");
+	my ($server, $database, $table, $key) = @_;
+	return $server->safe_psql($database, "SELECT $key, md5(checkpoint::text) FROM $table ORDER BY $key");
 }
 
 sub check_restored
 {
-	my ($from, $to, $way, $table, $key) = @_;
+	my ($server, $from, $to, $way, $table, $key) = @_;
 	my $name = "$from, $way";
 
-	is(checkpoints($to, $table, $key), checkpoints($from, $table, $key), "$name: checkpoints are the same");
+	is(checkpoints($server, $to, $table, $key), checkpoints($node, $from, $table, $key), "$name: checkpoints are the same");
 	foreach my $fact (sort keys %facts)
 	{
-		is($node->safe_psql($to, $facts{$fact}), $node->safe_psql($from, $facts{$fact}), "$name: $fact as before");
+		is($server->safe_psql($to, $facts{$fact}), $node->safe_psql($from, $facts{$fact}), "$name: $fact as before");
 	}
 
 	# each yields its next, as the worker
-	is( $node->safe_psql($to, qq{
+	is( $server->safe_psql($to, qq{
 			SET ROLE worker;
 			SELECT string_agg((r.sequence - l.sequence)::text, ' ')
 			FROM $table t, tasker_checkpoint_load(t.$key) l,
 				tasker_checkpoint_yield(t.$key, '"next"', l.items_processed + 1) r}),
 		'1 1 1 1 1', "$name: yields go on with the sequence");
-	is($node->safe_psql($to, "SELECT max(jsonb_array_length(checkpoint -> 'history')) FROM $table"), '10',
+	is($server->safe_psql($to, "SELECT max(jsonb_array_length(checkpoint -> 'history')) FROM $table"), '10',
 		"$name: and the guard with its limits");
 
 	# a deleted one takes its event along
-	is($node->safe_psql($to, qq{
+	is($server->safe_psql($to, qq{
 			DELETE FROM $table WHERE $key = '70000000-0000-0000-0000-000000000002';
 			SELECT count(*) FROM tasker_checkpoint_events}), '4', "$name: a deleted step is forgotten");
 
-	my $before = checkpoints($to, $table, $key);
-	$node->safe_psql($to, 'DROP EXTENSION tasker_checkpoint');
-	is(checkpoints($to, $table, $key), $before, "$name: DROP EXTENSION leaves column and data");
-	is($node->safe_psql($to, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zz_tasker%'"), '0',
+	my $before = checkpoints($server, $to, $table, $key);
+	$server->safe_psql($to, 'DROP EXTENSION tasker_checkpoint');
+	is(checkpoints($server, $to, $table, $key), $before, "$name: DROP EXTENSION leaves column and data");
+	is($server->safe_psql($to, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zz_tasker%'"), '0',
 		"$name: and no trigger");
 }
 
@@ -233,12 +278,29 @@ foreach my $way (sort keys %ways)
 	{
 		my ($from, $table, $key) = @$source;
 
-		$node->safe_psql('postgres', 'CREATE DATABASE restored TEMPLATE template0');
+		$new->safe_psql('postgres', 'CREATE DATABASE restored TEMPLATE template0');
 		$ways{$way}->($from, 'restored');
-		check_restored($from, 'restored', $way, $table, $key);
-		$node->safe_psql('postgres', 'DROP DATABASE restored');
+		check_restored($new, $from, 'restored', $way, $table, $key);
+		$new->safe_psql('postgres', 'DROP DATABASE restored');
 	}
 }
 
+# The whole server, with what is set for roles and databases
+$node->safe_psql('postgres', q{
+	ALTER ROLE worker SET tasker_checkpoint.history_limit = 10;
+	ALTER DATABASE tasker SET tasker_checkpoint.max_lease = '2h';
+	GRANT SET ON PARAMETER tasker_checkpoint.enforce TO worker;
+});
+my $all = node('all');
+quietly('pg_dumpall', 0, "$bin/pg_dumpall", '--no-sync', '-f', "$dump.all", '-d', $node->connstr('postgres'));
+my $script = slurp_file("$dump.all") =~ s/^CREATE ROLE postgres;\n//mr;
+append_to_file("$dump.all.sql", $script);
+quietly('psql', 0, 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-f', "$dump.all.sql", '-d', $all->connstr('postgres'));
+is($all->safe_psql('postgres', settings()), $node->safe_psql('postgres', settings()), 'pg_dumpall: settings as before');
+check_restored($all, 'tasker', 'tasker', 'pg_dumpall', 'tasker.workflow_steps', 'workflow_step_uuid');
+check_restored($all, 'partitioned', 'partitioned', 'pg_dumpall', 'app.jobs', 'id');
+$all->stop;
+
 $node->stop;
+$new->stop if $ENV{oldinstall};
 done_testing();
