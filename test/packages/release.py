@@ -112,7 +112,7 @@ for path in sorted(pathlib.Path(".github").rglob("*")):
         check(text == {"blank_issues_enabled": False}, f"{path}: {text}")
     else:
         form(path, text)
-wanted = documented("Debian package") | {"gcc", "make", "git", "ca-certificates"}
+wanted = documented("Debian package") | {"git", "ca-certificates"}
 check(installed == wanted, f"workflows install {installed}, docs/install.md says {wanted}")
 dockerfile()
 print("\n".join(wrong))
