@@ -20,6 +20,10 @@
 	" WHEN 'object' THEN coalesce($4::jsonb, '{}') ||" \
 	" jsonb_build_object('total_items', $6::bigint) ELSE $4 END"
 
+/* so that a key that is a float keeps all its digits, in this transaction */
+#define EXACTLY \
+	"(SELECT pg_catalog.set_config('extra_float_digits', '1', true)) IS NOT NULL"
+
 typedef struct Loop
 {
 	TcwRun	   *run;
@@ -61,16 +65,16 @@ write_statements(Loop *loop)
 	key = PQescapeIdentifier(run->client.connection, iteration->key, strlen(iteration->key));
 	if (key == NULL)
 		return out_of_memory(run);
-	size = strlen(iteration->query) + 2 * strlen(key) + 128;
+	size = strlen(iteration->query) + 2 * strlen(key) + sizeof(EXACTLY) + 128;
 	loop->first_sql = malloc(size);
 	loop->next_sql = malloc(size);
 	if (loop->first_sql != NULL && loop->next_sql != NULL)
 	{
 		/* a query may end in a comment */
-		snprintf(loop->first_sql, size, "SELECT * FROM (%s\n) AS source ORDER BY %s"
-				 " FETCH FIRST $1 ROWS WITH TIES", iteration->query, key);
-		snprintf(loop->next_sql, size, "SELECT * FROM (%s\n) AS source WHERE %s > $2"
-				 " ORDER BY %s FETCH FIRST $1 ROWS WITH TIES", iteration->query, key, key);
+		snprintf(loop->first_sql, size, "SELECT * FROM (%s\n) AS source WHERE " EXACTLY
+				 " ORDER BY %s FETCH FIRST $1 ROWS WITH TIES", iteration->query, key);
+		snprintf(loop->next_sql, size, "SELECT * FROM (%s\n) AS source WHERE " EXACTLY
+				 " AND %s > $2 ORDER BY %s FETCH FIRST $1 ROWS WITH TIES", iteration->query, key, key);
 	}
 	PQfreemem(key);
 	if (loop->first_sql == NULL || loop->next_sql == NULL)

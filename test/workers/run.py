@@ -86,13 +86,16 @@ def run(options: argparse.Namespace, report: Report) -> None:
     with tempfile.TemporaryDirectory(prefix="tcw.") as directory:
         languages = []
         if wanted != {"load"}:
-            languages = build(options.languages, Path(directory), report)
+            names = options.languages or programs.available()
+            languages = build(names, Path(directory), report)
         if wanted & {"scenarios", "load"}:
             with Instance() as instance:
                 if "scenarios" in wanted:
                     run_scenarios(instance, languages, report, options.only)
                 if "load" in wanted:
                     load.run(instance, report, options.only)
+        if not options.languages:
+            languages = [each for each in languages if each.is_its_own]
         if "job" in wanted and languages:
             with Instance(PRELOADED) as instance:
                 rows = options.rows or ROWS[options.part]
@@ -135,7 +138,6 @@ def main() -> int:
     parser.add_argument(
         "--languages",
         type=lambda text: text.split(","),
-        default=programs.available(),
         help="default: all that have a worker program",
     )
     parser.add_argument("--only", default="", help="checks with this in them")

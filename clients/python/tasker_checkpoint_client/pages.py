@@ -15,6 +15,12 @@ from .run import Run
 #: a query, or a function of a cursor and a number of items
 Source = str | sql.Composable | Callable[[Any, int], Any]
 
+# so that a key that is a float keeps all its digits, in this transaction
+EXACTLY = (
+    "WHERE (SELECT pg_catalog.set_config('extra_float_digits', '1', true))"
+    " IS NOT NULL"
+)
+
 
 class Pages:
     """Batches, each stored with what the loop's body wrote meanwhile."""
@@ -162,9 +168,9 @@ class Pages:
             source = source.replace("%", "%%")
         key = sql.Identifier(self._key).as_string(self._run.connection)
         key = key.replace("%", "%%")
-        after = f"WHERE source.{key} > %s" if self._begun else ""
+        after = f"AND source.{key} > %s" if self._begun else ""
         return (
-            f"SELECT source.* FROM ({source}\n) AS source {after}"
+            f"SELECT source.* FROM ({source}\n) AS source {EXACTLY} {after}"
             f" ORDER BY source.{key} FETCH FIRST (%s) ROWS WITH TIES"
         ).encode()
 

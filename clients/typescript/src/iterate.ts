@@ -31,6 +31,8 @@ export type Fetch<Item, Cursor> = (
 /** The same with cursors as JSON text, which keeps all digits. */
 type Pages<Item> = Fetch<Item, string>;
 
+// so that a key that is a float keeps all its digits, in this transaction
+const exactly = "(SELECT pg_catalog.set_config('extra_float_digits', '1', true)) IS NOT NULL";
 const keyColumn = "tasker_checkpoint_key";
 
 export function pages<Item>(fetch: Fetch<Item, Json>): Pages<Item> {
@@ -49,9 +51,9 @@ export function paging<Item>(
   if (key === undefined) throw new TypeError("a query takes the name of its key");
   const column = `source.${escapeIdentifier(key)}`;
   return async (cursor, items) => {
-    const after = cursor === undefined ? "" : `WHERE ${column} > $${values.length + 1}`;
+    const after = cursor === undefined ? "" : `AND ${column} > $${values.length + 1}`;
     const { rows } = await connection.query<{ [keyColumn]?: string | null }>(
-      `SELECT source.*, to_jsonb(${column})::text AS ${keyColumn} FROM (\n${query}\n) AS source ${after}
+      `SELECT source.*, to_jsonb(${column})::text AS ${keyColumn} FROM (\n${query}\n) AS source WHERE ${exactly} ${after}
        ORDER BY ${column} FETCH FIRST ${items} ROWS WITH TIES`,
       // the server makes the key's own type of it
       cursor === undefined ? [...values] : [...values, cursor.startsWith('"') ? fromJson(cursor) : cursor]);

@@ -31,6 +31,7 @@ typedef struct Batch
 	long long	interval;
 	bool		save;			/* rows and checkpoint in one transaction */
 	bool		iterate;		/* by the client */
+	bool		near;			/* by keys that are close to each other */
 	bool		job;			/* the same, of a table */
 	char		cursor_kind[16];
 	long long	fail_at;		/* -1: it does not fail in this attempt */
@@ -124,7 +125,7 @@ read_inputs(Batch *batch)
 								  " told ? 'return_on_stop', coalesce(told ->> 'leave_open' = attempts::text, false),"
 								  " told ? 'save_after_yield', told ? 'fail_after_yield',"
 								  " told ? 'ignore_stop', told ? 'unlucky',"
-								  " coalesce(told ->> 'yield_after', '0')"
+								  " coalesce(told ->> 'yield_after', '0'), told ? 'key'"
 								  " FROM tasker.workflow_steps,"
 								  " LATERAL (SELECT inputs -> 'cursor', inputs -> 'batch_metadata')"
 								  " AS i (range, told)"
@@ -155,6 +156,7 @@ read_inputs(Batch *batch)
 	batch->ignore_stop = PQgetvalue(res, 0, 16)[0] == 't';
 	batch->unlucky = PQgetvalue(res, 0, 17)[0] == 't';
 	batch->yield_after = atoi(PQgetvalue(res, 0, 18));
+	batch->near = PQgetvalue(res, 0, 19)[0] == 't';
 	PQclear(res);
 	return TCW_OK;
 }
@@ -179,7 +181,9 @@ resume(Batch *batch)
 	}
 
 	/* iterate's own is the last item's number */
-	if (batch->iterate)
+	if (batch->near)
+		snprintf(expected, sizeof(expected), "%s", context->checkpoint_cursor);
+	else if (batch->iterate)
 		cursor_of("integer", batch->next - 1, expected);
 	else
 		cursor_of(batch->cursor_kind, batch->next, expected);
@@ -403,18 +407,18 @@ do_page(TcwContext *context, TcwBatch *page)
 static TcwStatus
 iterate(Batch *batch)
 {
-	char		query[128];
+	char		query[192];
 	TcwIteration iteration = {
 		.query = batch->job ? "SELECT n FROM numbers" : query,
-		.key = batch->job ? "n" : "item",
+		.key = batch->job ? "n" : batch->near ? "near" : "item",
 		.body = do_page,
 		.every = (int) batch->interval,
 		.total = batch->end - batch->start,
 		.arg = batch
 	};
 
-	snprintf(query, sizeof(query), "SELECT n AS item FROM generate_series(%lld::bigint, %lld) AS n",
-			 batch->start, batch->end - 1);
+	snprintf(query, sizeof(query), "SELECT n AS item, 1 + n * 2.220446049250313e-16::float8 AS near"
+			 " FROM generate_series(%lld::bigint, %lld) AS n", batch->start, batch->end - 1);
 	return tcw_iterate(batch->context, &iteration);
 }
 

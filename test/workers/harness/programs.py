@@ -43,6 +43,11 @@ class Language:
     name: str
     command: list[str]
 
+    @property
+    def is_its_own(self) -> bool:
+        """Whether it is a language, and no way to use one."""
+        return (WORKERS / self.name).is_dir()
+
 
 def available() -> list[str]:
     """Return the languages that have a worker program."""

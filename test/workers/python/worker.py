@@ -210,19 +210,19 @@ class Batch:
 async def iterate(batch: Batch) -> dict[str, Any]:
     """Do what is left by the client's own loop."""
     source = (
-        f"SELECT n AS item FROM generate_series({batch.start}::bigint,"
-        f" {batch.end - 1}) AS n"
+        "SELECT n AS item, 1 + n * 2.220446049250313e-16::float8 AS near"
+        f" FROM generate_series({batch.start}::bigint, {batch.end - 1}) AS n"
     )
     async for rows in each(
         batch.context.iterate(
             source,
-            key="item",
+            key=batch.metadata.get("key", "item"),
             every=batch.interval,
             total=batch.end - batch.start,
             results=batch.results,
         )
     ):
-        for (item,) in rows:
+        for item, _ in rows:
             if item != batch.item:
                 raise PermanentError(f"item {item} in place of {batch.item}")
             await batch.do_item()

@@ -81,6 +81,7 @@ class Batch
     @end = inputs["is_no_op"] ? @start : inputs["cursor"]["end_cursor"]
     @interval = metadata["items_per_checkpoint"]
     @item_delay = (metadata["item_delay_ms"] || 0) / 1000.0
+    @key = metadata["key"] || "item"
     @after_yield = !@context.has_checkpoint? && metadata.slice("save_after_yield", "fail_after_yield").key(true)
     @mode, @cursor_kind, @fail_after, @fail_on_attempt, @fail_permanently, @repeat, @store_twice, @hand_back,
       @stand_still, @return_on_stop, @leave_open, @ignore_stop, @unlucky, @yield_after =
@@ -95,8 +96,9 @@ class Batch
 
   # Numbers of this step, batch by batch; where it is comes from the client.
   def iterate
-    query = "SELECT n AS item FROM generate_series(#{@start}::bigint, #{@end} - 1) AS n"
-    @context.iterate(query, key: "item", every: @interval, total: @end - @start, results: @results) do |rows|
+    query = "SELECT n AS item, 1 + n * 2.220446049250313e-16::float8 AS near " \
+            "FROM generate_series(#{@start}::bigint, #{@end} - 1) AS n"
+    @context.iterate(query, key: @key, every: @interval, total: @end - @start, results: @results) do |rows|
       rows.each do |row|
         @item = Integer(row["item"])
         do_item

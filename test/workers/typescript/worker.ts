@@ -32,6 +32,7 @@ interface Inputs {
     ignore_stop?: boolean;
     unlucky?: boolean;
     yield_after?: number;
+    key?: string;
   };
   is_no_op: boolean;
 }
@@ -90,7 +91,7 @@ class Batch {
 
     const { running_total, item_ids }: Totals = context.accumulatedResults;
     this.#totals = { running_total, item_ids };
-    if (!isDeepStrictEqual(context.checkpointCursor, this.#cursor())) {
+    if (inputs.batch_metadata.key === undefined && !isDeepStrictEqual(context.checkpointCursor, this.#cursor())) {
       throw new PermanentError("the cursor is not what was stored");
     }
   }
@@ -147,10 +148,11 @@ class Batch {
 
   /** The client keeps cursor and checkpoints. */
   async #iterate(): Promise<Results> {
-    const source = `SELECT n AS item FROM generate_series(${this.#start}::bigint, ${this.#end - 1}) AS n`;
-    const { items_per_checkpoint: every } = this.#inputs.batch_metadata;
+    const source = `SELECT n AS item, 1 + n * 2.220446049250313e-16::float8 AS near
+      FROM generate_series(${this.#start}::bigint, ${this.#end - 1}) AS n`;
+    const { items_per_checkpoint: every, key = "item" } = this.#inputs.batch_metadata;
     const total = this.#end - this.#start;
-    const options = { key: "item", every, total, results: this.#totals };
+    const options = { key, every, total, results: this.#totals };
     for await (const rows of this.#context.iterate<{ item: string }>(source, options)) {
       for (const { item } of rows) {
         this.#item = Number(item);

@@ -12,7 +12,9 @@ module TaskerCheckpointClient
   # of unknown type, which becomes the key's: so no digit of it gets lost.
   class Query # :nodoc:
     CURSOR = "tasker_checkpoint_cursor"
-    private_constant :CURSOR
+    # so that a key that is a float keeps all its digits, in this transaction
+    EXACTLY = "(SELECT pg_catalog.set_config('extra_float_digits', '1', true)) IS NOT NULL"
+    private_constant :CURSOR, :EXACTLY
 
     attr_reader :cursor
 
@@ -43,7 +45,7 @@ module TaskerCheckpointClient
 
     def statement(number)
       "SELECT *, to_jsonb(#{@key})::text AS #{CURSOR} FROM (#{@query}\n) AS source " \
-        "#{"WHERE #{@key} > $#{@params.size + 1} " if @cursor}" \
+        "WHERE #{EXACTLY} #{"AND #{@key} > $#{@params.size + 1} " if @cursor}" \
         "ORDER BY #{@key} FETCH FIRST #{number} ROWS WITH TIES"
     end
 

@@ -151,3 +151,13 @@ def iterate_says_how_much_there_is(scene: Scene) -> None:
     )
     expect(row, {"given": 60, "total": 60}, "items in all")
     scene.expect_complete(step)
+
+
+def iterate_tells_floats_apart_to_the_last_digit(scene: Scene) -> None:
+    """Whatever the session shows of one; within a run, and by the next."""
+    scene.set("extra_float_digits", 0)
+    step = scene.steps.add(
+        0, 20, mode="iterate", key="near", fail_after=12, fail_on_attempt=1
+    )
+    scene.worker("a", LONG_LEASE)
+    scene.expect_complete(step, retries=1)
