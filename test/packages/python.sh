@@ -1,49 +1,16 @@
 #!/bin/sh
+# sh test/packages/python.sh
+#
 # The Python client as its users get it: a wheel and an sdist, in a new environment.
-# Packages: python3-build, python3-venv, python3-wheel, python3-setuptools, python3-psycopg
+# There the README's program runs as it stands, and so does what it says of
+# connections, with psycopg's pool, SQLAlchemy and Django. Debian 12's versions of
+# the latter know no psycopg 3: they are trixie's, fetched and not installed.
+#
+# Packages: python3-build, python3-venv, python3-wheel, python3-setuptools, python3-psycopg, python3-psycopg-pool.
 
-set -u
-work=$(mktemp -d)
-database=app
-number=0
-
-cleanup()
-{
-	dropdb --if-exists "$database"
-	rm -rf "$work"
-}
-trap cleanup EXIT
-trap 'exit 1' HUP INT TERM
-
-# ok WHAT COMMAND...: a line of TAP, with what the command said if it failed.
-ok()
-{
-	number=$((number + 1))
-	what=$1
-	shift
-	if "$@" >"$work/said" 2>&1; then
-		echo "ok $number - $what"
-	else
-		echo "not ok $number - $what"
-		sed 's/^/# /' "$work/said"
-	fi
-}
-
-# block LANGUAGE: the first such block of the README.
-block()
-{
-	sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/{ /^\`\`\`\$/q; /^\`\`\`/d; p; }" "$work/client/README.md"
-}
-
-query()
-{
-	psql -XqAt -v ON_ERROR_STOP=1 -d "$database" -c "$1"
-}
-
-is()
-{
-	[ "$1" = "$2" ] || { echo "$1 is not $2"; return 1; }
-}
+language=python
+# shellcheck source=test/packages/lib/package.sh
+. test/packages/lib/package.sh
 
 # Neither the sources nor what they leave behind when built.
 build()
@@ -78,39 +45,40 @@ import sys, tasker_checkpoint_client
 sys.exit(not tasker_checkpoint_client.__file__.startswith(sys.prefix))')
 }
 
-rows=20000
-
-prepare()
+# A program of ours that uses the package as it is installed.
+program()
 {
-	createdb "$database" &&
-		block sql | sed "s/5000000/$rows/" | psql -Xq -v ON_ERROR_STOP=1 -d "$database"
+	cp "test/packages/python/$1" "$work" && cd "$work" && "$work/new/bin/python" "$@"
 }
 
-# As it stands, until the step is done; SIGTERM ends it.
-example()
+invoices()
 {
 	block python >"$work/example.py"
-	(cd "$work" && exec "$work/new/bin/python" example.py) &
-	worker=$!
-	until [ "$(query 'SELECT count(*) FROM tasker_checkpoint_events')" = 0 ]; do
-		kill -0 $worker || return
-		query "CALL tasker_checkpoint_wait(ARRAY['nothing'], '100 ms')"
+	cd "$work" && example "$work/new/bin/python" example.py
+}
+
+# Packages of trixie, unpacked into $work/trixie.
+fetch()
+{
+	mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/trixie" && cd "$work/trixie" || return
+	# shellcheck disable=SC2016	# apt expands it
+	mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 'Release: bookworm' | head -n 1)
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$work/sources"
+	for how in update "download $*"; do
+		# shellcheck disable=SC2086	# words
+		apt-get -q -o Dir::Etc::SourceList="$work/sources" -o Dir::Etc::SourceParts=- \
+			-o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache" $how || return
 	done
-	kill $worker
-	wait $worker
+	for archive in *.deb; do
+		dpkg-deb --extract "$archive" . || return
+	done
 }
 
-done_once()
+# connections WHOSE: the README's ways to connect, by a program each.
+connections()
 {
-	is "$(query 'SELECT count(*), count(DISTINCT order_id), sum(amount) FROM invoices')" \
-		"$(query 'SELECT count(*), count(*), sum(amount) FROM orders')" || return
-	is "$(query "SELECT checkpoint -> 'items_processed' FROM steps")" "$rows"
-}
-
-# What its users may do, by the package as it is installed.
-behaves()
-{
-	cp test/packages/python.py "$work/behaves.py" && (cd "$work" && "$work/new/bin/python" behaves.py)
+	block python from_sqlalchemy >"$work/snippet.py"
+	again && program connect.py "$1" && invoiced
 }
 
 ok 'wheel and sdist are built' build
@@ -119,8 +87,15 @@ ok 'there is a new environment' /usr/bin/python3 -m venv --system-site-packages 
 ok 'the folder can be installed' install "$work/client"
 ok 'so can the sdist' install "$work"/dist/*.tar.gz
 ok 'so can the wheel' install "$work"/dist/*.whl
-ok "the README's tables are made" prepare
-ok "the README's example runs as it stands" example
-ok 'each order has one invoice' done_once
-ok 'it does for its users what it says' behaves
-echo "1..$number"
+ok "the README's tables are made" tables
+ok "the README's program runs as it stands, each order has one invoice" invoices
+ok 'a function that makes connections' connections token
+ok "psycopg's pool" connections pool
+ok 'SQLAlchemy and Django can be had' \
+	fetch python3-sqlalchemy python3-django python3-typing-extensions python3-asgiref python3-sqlparse python3-psycopg
+export PYTHONPATH="$work/trixie/usr/lib/python3/dist-packages"
+ok 'SQLAlchemy' connections sqlalchemy
+ok 'Django' connections django
+unset PYTHONPATH
+ok 'it does for its users what it says' program behaves.py
+echo "1..$tests"

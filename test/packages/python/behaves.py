@@ -63,7 +63,7 @@ class Case(unittest.TestCase):
     def step(self, queue: str | None = None) -> UUID:
         """Make a step; dispatch it if a queue is named."""
         row = self.admin.execute(
-            "INSERT INTO steps (name) VALUES ('test') RETURNING id"
+            "INSERT INTO jobs (name) VALUES ('test') RETURNING id"
         ).fetchone()
         assert row is not None
         step: UUID = row[0]
