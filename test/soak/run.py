@@ -32,7 +32,7 @@ CPU = (2.5, 0)
 LATENCY = (5, 0.25)
 # and in place of what it needs, 200 bytes a row, 64 kB a partition, and what is in the
 # checkpoints of steps that are not done
-BLOAT = (2, 1_500_000)
+BLOAT = (2, 3_000_000)
 
 
 @dataclass

@@ -30,7 +30,8 @@ BEGIN
 END
 $$;
 
--- One more step, in one of three queues
+-- One more step, in one of three queues. Few have priority, so that none waits for long and
+-- its partition can go.
 CREATE FUNCTION add_step() RETURNS uuid
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -38,7 +39,7 @@ DECLARE
 BEGIN
     INSERT INTO steps (id) VALUES (step);
     PERFORM tasker_checkpoint_dispatch(step, 'queue ' || 1 + (random() * 2)::integer,
-        (random() * 10)::integer - 5, random() * interval '50 ms');
+        floor(3 * random() ^ 4)::integer, random() * interval '50 ms');
     RETURN step;
 END
 $$;
