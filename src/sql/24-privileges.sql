@@ -3,8 +3,8 @@
 --
 
 -- Nothing by default privileges, whoever has set them for what is created here:
--- a function is nobody's but its owner's unless it is granted below. A script
--- that updates the extension ends like this, too.
+-- a function is nobody's but its owner's unless it is granted below. Not in a
+-- script that updates the extension: it would take away what was granted since.
 DO $privileges$
 DECLARE
     script_path text := pg_catalog.current_setting('search_path');
