@@ -104,7 +104,8 @@ sub start_workers
 sub stop_workers
 {
 	$_->signal('TERM') foreach @_;
-	$_->finish or die 'a worker failed' foreach @_;
+	# one that has not yet begun ends by the signal
+	$_->finish or $_->full_result(0) == 15 or die 'a worker failed' foreach @_;
 	return;
 }
 
