@@ -3,7 +3,7 @@
  *
  * protocol.pml proves things of these, and trace.py accepts by them what a server has
  * done. So a line is either "#define may_CALL(e) (...)" or "inline CALL(e, ...) { ... }",
- * of integers: spin and trace.py both read it. docs/guide.md shows the same as a diagram.
+ * of integers: spin and acceptor.py both read it. docs/guide.md shows the same as a diagram.
  *
  * A step without a row has an id of 0 and nothing else. A receipt is who gave it, and a
  * digest of what was written; 0 is none. What leaves out a part of a rule by a -D is
