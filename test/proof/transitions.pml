@@ -7,7 +7,7 @@
  *
  * A step without a row has an id of 0 and nothing else. A receipt is who gave it, and a
  * digest of what was written; 0 is none. What leaves out a part of a rule by a -D is
- * there to be refused (models.py).
+ * there to be refused (run.py).
  */
 #define CONTINUE	0
 #define PAUSE		1
