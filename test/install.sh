@@ -79,6 +79,7 @@ quickstart()
 
 tc_begin
 tc_env='env'
+tc_bin=
 tc_as=
 chroot=$tc_work/root
 # A server there is gone with its namespace, whatever its file says.
