@@ -9,9 +9,11 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from operations import COPY_CHANGES, F, TABLE
-from server import Mismatch, Run, Server, SkipRun
-from world import ABSENT
+from comparison import Mismatch
+from documents import ABSENT
+from operations import F, TABLE
+from server import Run, Server, SkipRun
+from writes import COPY_CHANGES
 
 S = "00000000-0000-4000-8000-000000000001"
 CURRENT = ("event", S, 1)

@@ -17,9 +17,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pairs
-from operations import COPY_CHANGES
-from server import DEFAULTS, Mismatch, Run, Server, SkipRun
-from world import ABSENT, KNOWN
+from comparison import Mismatch
+from documents import ABSENT
+from server import DEFAULTS, Run, Server, SkipRun
+from world import KNOWN
+from writes import COPY_CHANGES
 
 S1, S2 = ("00000000-0000-4000-8000-00000000000%d" % i for i in (1, 2))
 ISOLATIONS = ["READ COMMITTED"] * 4 + ["REPEATABLE READ"] * 2 + ["SERIALIZABLE"]

@@ -15,14 +15,13 @@ from typing import Any
 import psycopg
 from psycopg.adapt import Loader
 
-from operations import (
-    F, KEY, MODEL, NO_EVENT, SQL, TABLE, Skip, json_sql, quote,
-    resume_columns, where,
-)  # fmt: skip
-from world import (
-    ABSENT, Blocked, Event, SqlError, Step, Tx, Unknown, World, dump, ident,
-    moment, sequence,
-)  # fmt: skip
+from comparison import Mismatch, compare_event, compare_history, compare_step, match, short
+from documents import ABSENT, Skip, dump
+from operations import F, KEY, MODEL, NO_EVENT, SQL, TABLE, json_sql, quote
+from rows import Blocked, SqlError, Step, Tx
+from session import PATIENCE, Pending, Session
+from world import World, ident
+from writes import where
 
 SCHEMA = f"""
 CREATE SCHEMA tasker;
@@ -70,120 +69,6 @@ DEFAULTS: dict[str, Any] = {
     "max_deliveries": 20, "archive_history": False, "notify": True,
 }  # fmt: skip
 
-LEASES = {"1 hour": "01:00:00", "1 microsecond": "00:00:00.000001"}
-PATIENCE = 3
-
-
-class Mismatch(Exception):
-    """The server does otherwise than the model."""
-
-
-class JsonLoader(Loader):
-    """Keeps 1 and 1.0 apart, and a JSON null from SQL's."""
-
-    def load(self, data: Any) -> Any:
-        return ("json", loads(bytes(data)))
-
-
-def loads(text: Any) -> Any:
-    return json.loads(text, parse_float=Decimal)
-
-
-def match(expected: Any, actual: Any, what: str) -> None:
-    """Compare, and learn what the server has chosen."""
-    if isinstance(expected, Unknown):
-        if expected.value is None:
-            problem = "there is none" if actual is None else expected.check(actual)
-            if problem:
-                raise Mismatch(f"{what}: {problem}")
-            expected.value = actual
-        elif expected.value != actual:
-            raise Mismatch(f"{what}: {actual}, not {expected.value}")
-    elif isinstance(expected, dict) and isinstance(actual, dict):
-        if expected.keys() != actual.keys():
-            raise Mismatch(f"{what}: {dump(actual)}, not {dump(expected)}")
-        for key, value in expected.items():
-            match(value, actual[key], f"{what}.{key}")
-    elif isinstance(expected, list | tuple) and isinstance(actual, list | tuple):
-        if len(expected) != len(actual):
-            raise Mismatch(f"{what}: {actual}, not {expected}")
-        for i, (one, other) in enumerate(zip(expected, actual, strict=True)):
-            match(one, other, f"{what}[{i}]")
-    elif type(expected) is not type(actual) or (
-        str(expected) != str(actual) if isinstance(expected, Decimal) else expected != actual
-    ):
-        raise Mismatch(f"{what}: {short(actual)}, not {short(expected)}")
-
-
-def short(value: Any) -> str:
-    return repr(value)[:200]
-
-
-class Session:
-    """A connection, whose statements run in a thread of its own."""
-
-    def __init__(self, name: str, conninfo: str) -> None:
-        self.name = name
-        self.connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None)
-        self.connection.adapters.register_loader("jsonb", JsonLoader)
-        self.connection.adapters.register_loader("uuid", psycopg.types.string.TextLoader)
-        self.pid = self.connection.info.backend_pid
-        self.thread = ThreadPoolExecutor(1)
-        self.warnings: list[str] = []
-        self.connection.add_notice_handler(self.notice)
-        self.tx: Tx | None = None
-        self.running: Future[Any] | None = None
-
-    def notice(self, diagnostic: Any) -> None:
-        if diagnostic.severity_nonlocalized == "WARNING":
-            self.warnings.append(diagnostic.sqlstate)
-
-    def send(self, sql: str) -> Future[Any]:
-        self.warnings = []
-        self.running = self.thread.submit(self.execute, sql)
-        return self.running
-
-    def reset(self) -> None:
-        """End what runs, and the transaction."""
-        while self.running and not self.running.done():
-            self.connection.cancel()
-            threading.Event().wait(0.01)
-        self.send("ROLLBACK").result(PATIENCE)
-        self.tx = None
-
-    def execute(self, sql: str) -> Any:
-        """Rows, or how many; the SQLSTATE of an error."""
-        try:
-            cursor = self.connection.execute(sql)
-        except psycopg.Error as error:
-            if error.sqlstate is None:
-                raise
-            return error
-        if cursor.description is None:
-            return cursor.rowcount
-        json_columns = [c.type_code == 3802 for c in cursor.description]
-        return [
-            tuple(
-                (ABSENT if v is None else v[1]) if is_json else v
-                for v, is_json in zip(row, json_columns, strict=True)
-            )
-            for row in cursor
-        ]
-
-
-class Pending:
-    """A statement that waits."""
-
-    def __init__(
-        self, session: Session, tx: Tx, model: Any, future: Future[Any],
-        blocked: Blocked, since: datetime,
-    ) -> None:  # fmt: skip
-        self.session = session
-        self.tx = tx
-        self.model = model
-        self.future = future
-        self.blocked = blocked
-        self.since = since
 
 
 class Run:
@@ -567,74 +452,6 @@ class Run:
 
 class SkipRun(Exception):
     """The rest of the sequence can't be told."""
-
-
-def compare_step(row: Step, actual: Any, s: str) -> None:
-    match(row.doc, actual["checkpoint"], f"step {s}: checkpoint")
-    match(row.doc is None, actual["null"], f"step {s}: checkpoint IS NULL")
-    match(row.processed, actual["processed"], f"step {s}: processed")
-    match(row.in_process, actual["in_process"], f"step {s}: in_process")
-    match(row.results, actual["results"], f"step {s}: results")
-    match(row.note, actual["note"], f"step {s}: note")
-    match(row.updated, actual["updated_at"], f"step {s}: updated_at")
-    load = actual["load"]
-    has, cursor, items, results = resume_columns(row.doc)
-    match(
-        (has, None if cursor is ABSENT else cursor, items,
-         None if results is ABSENT else results, sequence(row.doc)),
-        (load["has_checkpoint"], load["cursor"], load["items_processed"],
-         load["accumulated_results"], load["sequence"]),
-        f"step {s}: load",
-    )  # fmt: skip
-    if row.doc is not None and moment(row.doc.get("timestamp")) is not None:
-        if moment(row.doc["timestamp"]) != moment(load["checkpointed_at"]):
-            raise Mismatch(f"step {s}: loaded time {load['checkpointed_at']}")
-
-
-def compare_history(row: Step, trail: Any, actual: Any, s: str, archive: bool) -> None:
-    """The trail by generation; their numbers may begin anywhere."""
-    if sequence(row.doc) >= 2**53:
-        # they stand still there
-        return
-    expected = []
-    generations = trail if archive else trail[-1:] if row.doc is not None else ()
-    for known, cleared, results in generations:
-        for number, entry in known:
-            expected.append([
-                number, entry.get("cursor"), entry.get("items_processed"), cleared,
-            ])  # fmt: skip
-        if expected and known:
-            expected[-1].append(results if cleared else (row.doc or {}).get("accumulated_results"))
-    found = [
-        [h["sequence"], h["cursor"], h["items"], h["cleared_at"] is not None] for h in actual or []
-    ]
-    for h, one, other in zip(actual or [], expected, found, strict=False):
-        if len(one) == 5:
-            other.append(h["results"])
-    match(expected, found, f"step {s}: history()")
-
-
-def compare_event(event: Event, actual: Any, s: str) -> None:
-    what = f"event of {s}"
-    expected = {
-        "event_id": event.id,
-        "directive": event.directive,
-        "worker": event.worker,
-        "lease": LEASES.get(event.lease or ""),
-        "alive": event.alive,
-        "delayed": event.delayed if event.id is not None else actual["delayed"],
-        "deliveries": event.deliveries,
-        "parked": event.parked,
-        "sequence": event.sequence,
-        "continuation_id": event.continuation if event.yielded else None,
-        "yield_event_id": event.yielded.event if event.yielded else None,
-        "yield_sequence": event.yielded.sequence if event.yielded else None,
-    }
-    for key, value in expected.items():
-        match(value, actual[key], f"{what}: {key}")
-    # a receipt of the present event, whose sequence is the row's
-    saved = event.saved is not None and ident(event.saved.event) == ident(event.id)
-    match(saved, actual["save_digest"] is not None, f"{what}: saved")
 
 
 class Server:
