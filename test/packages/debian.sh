@@ -20,7 +20,6 @@ case $bin in
 	*) echo '1..0 # SKIP the server is not from a package'; exit ;;
 esac
 work=$(mktemp -d) || exit 1
-tests=0
 
 cleanup()
 {
@@ -30,19 +29,8 @@ cleanup()
 trap cleanup EXIT
 trap 'exit 143' TERM INT HUP
 
-# ok WHAT COMMAND...: fine if the command succeeds.
-ok()
-{
-	tests=$((tests + 1))
-	what=$1
-	shift
-	if "$@" >"$work/out" 2>&1; then
-		echo "ok $tests - $what"
-	else
-		echo "not ok $tests - $what"
-		sed 's/^/# /' "$work/out"
-	fi
-}
+# shellcheck source=test/packages/lib/ok.sh
+. test/packages/lib/ok.sh
 
 # build FOLDER TIME: of what git has, without results of builds or tests. The packages
 # get the changelog's time, but for what is older than that by a clock that is wrong.

@@ -10,8 +10,8 @@ set -u
 root=$(pwd)
 work=$(mktemp -d) || exit 1
 spec=$root/packaging/tasker_checkpoint.spec
-# shellcheck source=test/packages/archive/lib.sh
-. test/packages/archive/lib.sh
+# shellcheck source=test/packages/lib/archive.sh
+. test/packages/lib/archive.sh
 
 package=
 trap 'rm -rf "$work"' EXIT

@@ -5,21 +5,8 @@
 
 version=$(sed -n "s/^default_version = '\(.*\)'$/\1/p" tasker_checkpoint.control)
 name=tasker_checkpoint-$version
-tests=0
-
-# ok WHAT COMMAND...: fine if the command succeeds.
-ok()
-{
-	tests=$((tests + 1))
-	what=$1
-	shift
-	if "$@" >"$work/out" 2>&1; then
-		echo "ok $tests - $what"
-	else
-		echo "not ok $tests - $what"
-		tail -n 40 "$work/out" | sed 's/^/# /'
-	fi
-}
+# shellcheck source=test/packages/lib/ok.sh
+. test/packages/lib/ok.sh
 
 # A commit of what is here, in $work/clone: the tests have no clone's history.
 commit()
