@@ -9,8 +9,8 @@
 #	<!-- figure KEY --><!-- end -->
 #
 # where the test prints "# figure KEY: TEXT" (in Perl, figure() of
-# test/server/Reliability.pm; in a suite of another language, to its output). The key
-# "passed" stands for the command's last line.
+# test/server/Reliability.pm; in a suite of another language, to its output). A key
+# that begins with "passed" stands for the command's last line.
 #
 # A command that fails, or does not print its figure, leaves the row as it is, and 1 is
 # returned.
@@ -43,7 +43,7 @@ while read -r line key command; do
 	fi
 	last=$(tail -n 1 "$output")
 	case $key in
-		passed) figure=$last ;;
+		passed*) figure=$last ;;
 		*) figure=$(sed -n "s/^figure $key: //p" "$output" | tail -n 1) ;;
 	esac
 	if [ "$last" = failed ] || [ -z "$figure" ]; then
