@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT_OK = qw(acknowledged amcheck_problems begin_round end_round figure has_acknowledged missing prepare
-	problems start_workers stop_workers stored wait_until);
+	problems restarted start_workers stop_workers stored wait_until);
 
 my $folder;
 
@@ -36,6 +36,17 @@ sub wait_until
 		die "waited in vain: $what" if time > $deadline;
 		select(undef, undef, undef, 0.02);
 	}
+	return;
+}
+
+# Waits until a server that has crashed since this offset of its log is back by itself.
+sub restarted
+{
+	my ($node, $offset) = @_;
+
+	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $offset);
+	# without a query, which could not be written to a psql that has already given up
+	$node->poll_query_until('postgres', undef, '') or die 'the server does not come back';
 	return;
 }
 

@@ -5,9 +5,12 @@
 use strict;
 use warnings;
 
+use lib 'test/server';
+
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Reliability qw(restarted);
 use Test::More;
 
 my $timeout = IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default);
@@ -79,8 +82,7 @@ my %ways = (
 	'the backend is killed' => sub {
 		my $offset = -s $node->logfile;
 		kill('KILL', query("SELECT pid $waits"));
-		$node->wait_for_log(qr/all server processes terminated; reinitializing/, $offset);
-		$node->poll_query_until('postgres', 'SELECT true');
+		restarted($node, $offset);
 		no_replies(0);
 	},
 	'the server stops at once' => sub {

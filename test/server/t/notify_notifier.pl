@@ -6,9 +6,12 @@
 use strict;
 use warnings;
 
+use lib 'test/server';
+
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Reliability qw(restarted);
 use Test::More;
 
 my $timeout = IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default);
@@ -458,8 +461,7 @@ $node->reload;
 $pid = worker('one', $one);
 $offset = -s $node->logfile;
 is(kill('KILL', $pid), 1, 'the worker is killed');
-$node->wait_for_log(qr/all server processes terminated; reinitializing/, $offset);
-ok($node->poll_query_until('postgres', 'SELECT true'), 'the server comes back');
+restarted($node, $offset);
 $one->{run}->finish;
 $one = listener('one');
 $pid = worker('one', $one);

@@ -12,7 +12,7 @@ use IPC::Run;
 use List::Util qw(shuffle);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Reliability qw(acknowledged amcheck_problems begin_round end_round figure has_acknowledged missing prepare problems start_workers stop_workers stored wait_until);
+use Reliability qw(acknowledged amcheck_problems begin_round end_round figure has_acknowledged missing prepare problems restarted start_workers stop_workers stored wait_until);
 use Test::More;
 
 my $rounds = $ENV{ROUNDS} || 20;
@@ -92,9 +92,7 @@ sub kill_one
 
 	# one that has just left is as good as killed
 	return if !kill('KILL', $pid);
-	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $offset);
-	# without a query, which could not be written to a psql that has already given up
-	$node->poll_query_until('postgres', undef, '') or die 'the server does not come back';
+	restarted($node, $offset);
 	return;
 }
 

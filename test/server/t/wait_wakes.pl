@@ -6,9 +6,12 @@
 use strict;
 use warnings;
 
+use lib 'test/server';
+
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Reliability qw(restarted);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -258,9 +261,10 @@ are_asleep(3);
 my $pid = $node->safe_psql('postgres', "SELECT pid FROM $waiting LIMIT 1");
 kill 'STOP', $pid;
 $node->safe_psql('postgres', dispatch_sql(1));
+my $offset = -s $node->logfile;
 kill 'KILL', $pid;
 IPC::Run::finish($_->{run}) foreach @workers;
-$node->poll_query_until('postgres', 'SELECT true') or BAIL_OUT('no restart');
+restarted($node, $offset);
 @workers = map { background("CALL work('w$_')") } 1 .. 3;
 ok($node->poll_query_until('postgres', 'SELECT count(id) >= 1 FROM claims'), 'after a crash it is claimed by those who come');
 are_asleep(3);

@@ -4,9 +4,12 @@
 use strict;
 use warnings;
 
+use lib 'test/server';
+
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Reliability qw(restarted);
 use Test::More;
 
 my $timeout = IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default);
@@ -70,13 +73,6 @@ sub stored
 			tasker_checkpoint_get(workflow_step_uuid) c});
 }
 
-sub restarted
-{
-	my ($offset) = @_;
-	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $offset);
-	return $node->poll_query_until('postgres', 'SELECT true');
-}
-
 # A backend is killed in the middle of a transaction.
 my $offset = -s $node->logfile;
 my $worker = worker(
@@ -89,7 +85,7 @@ ok(wait_for($worker, qr/^waiting$/m), 'a worker is in the middle of its transact
 my ($pid) = $worker->{out} =~ /^pid\|(\d+)$/m;
 is(kill('KILL', $pid), 1, 'its backend is killed');
 $worker->{run}->finish;
-ok(restarted($offset), 'the server comes back');
+restarted($node, $offset);
 is(stored(), '30|30|t', 'what was committed is there, and nothing else');
 is($node->safe_psql('postgres', yield_sql(31)), 'yielded|31', 'the next yield goes on from there');
 
