@@ -211,6 +211,8 @@ tckpt_archive_cut(Oid function, const pg_uuid_t *step,
 	cut = Min(cut, present.sequence);
 	if (cut <= present.sequence - tckpt_history_length(&present))
 		return;
+	/* so where a step has no row yet, there is something to archive */
+	Assert(cut > 0);
 
 	/*
 	 * after an edit that leaves no entry a checkpoint is known by its own

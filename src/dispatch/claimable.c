@@ -109,6 +109,7 @@ begin_part(TckptClaimable *walk, Lane *lane)
 	ScanKeyData keys[4];
 	int			nkeys = 1;
 
+	Assert(!lane->by_place || lane->front != NULL);
 	if (lane->by_place && lane->place == lane->front->nplaces)
 	{
 		if (lane->front->complete)
