@@ -397,7 +397,7 @@ tc_begin
 tc_need postgresql-@ postgresql-server-dev-@ 'postgresql-@-pgtap?' 'postgresql-@-plpgsql-check?' \
 	libtap-parser-sourcehandler-pgtap-perl libipc-run-perl make gcc clang
 case $suites in
-	*server*) tc_need 'postgresql-@-repack?' 'postgresql-@-plproxy?' python3-psycopg ;;
+	*server*) tc_need 'postgresql-@-repack?' 'postgresql-@-plproxy?' python3-psycopg pgbouncer ;;
 esac
 case $suites in
 	*workers*)

@@ -99,15 +99,17 @@ sub notes
 	return "$folder/round${round}_worker$worker";
 }
 
+# $one_message: they send a transaction as one message, without BEGIN and COMMIT.
 sub start_workers
 {
-	my ($connstr, $round, $workers, $seed) = @_;
+	my ($connstr, $round, $workers, $seed, $one_message) = @_;
 	my $errors = '';
 
 	return map {
 		IPC::Run::start(
 			[ $^X, "-I$ENV{TESTDIR}/test/server", '-MWorker', '-e', 'Worker::run(@ARGV)',
-				"$connstr user=worker", "worker$_", $round, notes($round, $_), $seed * 1000 + $round * 10 + $_ ],
+				"$connstr user=worker", "worker$_", $round, notes($round, $_), $seed * 1000 + $round * 10 + $_,
+				$one_message ? 1 : 0 ],
 			'<', \undef, '2>', \$errors)
 	} 1 .. $workers;
 }

@@ -16,7 +16,7 @@ use warnings;
 use IO::Handle;
 use IPC::Open3;
 
-my ($connstr, $name, $round, $log);
+my ($connstr, $name, $round, $log, $one_message);
 my ($to, $from);
 my $told_to = 0;
 my $parent = getppid();
@@ -57,13 +57,13 @@ sub note_down
 	return;
 }
 
-# A transaction, noted before and after.
+# A transaction, noted before and after. Where no BEGIN is allowed it is what is sent at once.
 sub transact
 {
-	my ($what, $sql) = @_;
+	my ($what, @statements) = @_;
 
 	note_down('try', $what);
-	my @answer = ask("BEGIN; $sql COMMIT;");
+	my @answer = ask($one_message ? join(' \; ', @statements) . ';' : join('; ', 'BEGIN', @statements, 'COMMIT;'));
 	note_down($what, @answer);
 	return;
 }
@@ -81,7 +81,8 @@ sub work
 		{
 			my $step = join('-', map { join('', map { sprintf('%x', rand 16) } 1 .. $_) } 8, 4, 4, 4, 12);
 			transact("dispatch $step",
-				"INSERT INTO steps (id, round) VALUES ('$step', $round); DO \$\$ BEGIN PERFORM tasker_checkpoint_dispatch('$step'); END \$\$;");
+				"INSERT INTO steps (id, round) VALUES ('$step', $round)",
+				"DO \$\$ BEGIN PERFORM tasker_checkpoint_dispatch('$step'); END \$\$");
 		}
 		my ($row) = ask("SELECT event_id, step_uuid, items_processed FROM tasker_checkpoint_claim('$name', '5 seconds');");
 		next if !defined $row;
@@ -92,16 +93,16 @@ sub work
 			if (rand() < 0.01)
 			{
 				transact("complete $claim->{step}",
-					"UPDATE steps SET processed = true WHERE id = '$claim->{step}';"
-					  . " DO \$\$ BEGIN ASSERT tasker_checkpoint_complete('$claim->{event}'); END \$\$;");
+					"UPDATE steps SET processed = true WHERE id = '$claim->{step}'",
+					"DO \$\$ BEGIN ASSERT tasker_checkpoint_complete('$claim->{event}'); END \$\$");
 				last;
 			}
 			my $upto = $claim->{items} + 1 + int(rand 4);
 			my $sum = $upto * ($upto + 1) / 2;
 			$kind = rand() < 0.3 ? 'yield' : 'save';
 			transact("$kind $claim->{step} $upto",
-				"INSERT INTO work SELECT '$claim->{step}', i, $upto FROM generate_series($claim->{items} + 1, $upto) i;"
-				  . " SELECT sequence FROM tasker_checkpoint_$kind('$claim->{step}', '$upto', $upto, '{\"sum\": $sum}', '$claim->{event}');");
+				"INSERT INTO work SELECT '$claim->{step}', i, $upto FROM generate_series($claim->{items} + 1, $upto) i",
+				"SELECT sequence FROM tasker_checkpoint_$kind('$claim->{step}', '$upto', $upto, '{\"sum\": $sum}', '$claim->{event}')");
 			$claim->{items} = $upto;
 		}
 		# a claim that is held at the end stays one
@@ -113,7 +114,7 @@ sub work
 sub run
 {
 	my $seed;
-	($connstr, $name, $round, $log, $seed) = @_;
+	($connstr, $name, $round, $log, $seed, $one_message) = @_;
 	my %claim;
 
 	srand $seed;
