@@ -38,6 +38,8 @@ foreach my $round (1 .. $rounds)
 	$primary->adjust_conf('postgresql.conf', 'synchronous_standby_names', "'standby_$round'");
 	$primary->reload;
 	$primary->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync')") or die 'no standby';
+	# commits wait from when the checkpointer has read the setting, which it does between two checkpoints
+	$primary->safe_psql('postgres', 'CHECKPOINT');
 
 	my $how = ('kill -9', 'immediate', 'fast')[ rand 3 ];
 	my $name = "promotion $round of seed $seed, $how";
