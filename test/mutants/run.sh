@@ -54,11 +54,11 @@ try()
 # One that starts a server of its own.
 cluster_test()
 {
-	tc_run "$tc_work/test.out" timeout 600 env -u PGHOST -u PGPORT -u PGUSER \
+	tc_run "$tc_work/test.out" timeout 600 env -C "$tc_tree" -u PGHOST -u PGPORT -u PGUSER \
 		PATH="$tc_bin:/usr/local/bin:/usr/bin:/bin" PG_TEST_TIMEOUT_DEFAULT=60 \
 		TESTDIR="$tc_tree" TESTDATADIR="$tc_tree/tmp_check" TESTLOGDIR="$tc_tree/tmp_check/log" \
 		PG_REGRESS="$tc_pgxs/src/test/regress/pg_regress" \
-		prove -I "$tc_pgxs/src/test/perl" "$tc_tree/test/server/t/$1.pl"
+		prove -I "$tc_pgxs/src/test/perl" "test/server/t/$1.pl"
 }
 
 mutants()
