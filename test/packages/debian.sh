@@ -78,6 +78,9 @@ documents()
 		examples/grants.sql examples/monitoring/alerts.yaml; do
 		grep "/usr/share/doc/$package/$name\$" "$work/list" || return
 	done
+	dpkg --fsys-tarfile "$work/a/${package}"_*.deb | tar -xOf - "./usr/share/doc/$package/copyright" >"$work/copyright" &&
+		head -n 1 "$work/copyright" | grep '^Format: .*/copyright-format/1\.0/$' &&
+		sed 1d "$work/copyright" | cmp - "$root/debian/copyright"
 }
 
 depends()
