@@ -6,7 +6,7 @@
 # be root's, since root runs what is in there. 19 comes from experimental, as far as
 # that delivers it. MIRROR overrides debootstrap's.
 #
-# The caller has sourced lib.sh and called tc_begin. It calls own, once, and for each
+# The caller has sourced lib.sh. It calls by_root, tc_begin and own, once, and for each
 # server arrive, enter and leave. In $passed and $failed are the sums.
 
 chroots=${TASKER_CHECKPOINT_CHROOTS:-/var/tmp/tasker_checkpoint-chroots}
@@ -14,6 +14,13 @@ part=
 here=
 passed=0
 failed=0
+
+# by_root SCRIPT ARGUMENT...: root goes on, anybody else begins anew as root.
+by_root()
+{
+	[ "$(id -u)" -eq 0 ] ||
+		exec sudo env TASKER_CHECKPOINT_CHROOTS="$chroots" MIRROR="${MIRROR-}" sh "$tc_root/$1" "$@"
+}
 
 # The folder for the chroots is made, or was made by root. It is looked at when it is
 # there and by the path without symlinks, which is the one that is used from then on.

@@ -15,10 +15,7 @@ tc_root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=test/chroots.sh
 . "$tc_root/test/chroots.sh"
 
-if [ "$(id -u)" -ne 0 ]; then
-	exec sudo env TASKER_CHECKPOINT_CHROOTS="$chroots" MIRROR="${MIRROR-}" \
-		sh "$tc_root/test/matrix.sh" "$@"
-fi
+by_root "test/matrix.sh" "$@"
 [ $# -gt 0 ] || set -- 17 18 19
 
 tc_begin

@@ -89,10 +89,7 @@ if [ "${1-}" = meet ]; then
 	exit
 fi
 
-if [ "$(id -u)" -ne 0 ]; then
-	exec sudo env TASKER_CHECKPOINT_CHROOTS="$chroots" MIRROR="${MIRROR-}" \
-		sh "$tc_root/test/upgrade.sh" "$@"
-fi
+by_root "test/upgrade.sh" "$@"
 [ $# -gt 0 ] || set -- 17 18 19
 
 tc_begin
