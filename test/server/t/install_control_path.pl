@@ -20,10 +20,11 @@ command_ok([ 'make', '-s', 'install', "datadir=$built/share", "pkglibdir=$built/
 	'make install takes folders');
 rename($built, $image) or die "$image: $!";
 
+my ($version) = slurp_file('tasker_checkpoint.control') =~ /^default_version = '(.*)'$/m;
 my @files;
 find({ no_chdir => 1, wanted => sub { push @files, $_ =~ s/^\Q$image\E\///r if -f && !/\/bitcode\// } }, $image);
 is_deeply([ sort @files ],
-	[ 'lib/tasker_checkpoint.so', 'share/extension/tasker_checkpoint--1.0.0.sql', 'share/extension/tasker_checkpoint.control' ],
+	[ 'lib/tasker_checkpoint.so', "share/extension/tasker_checkpoint--$version.sql", 'share/extension/tasker_checkpoint.control' ],
 	'control file, script and library are all there is, but for the bitcode');
 
 # Without $system nothing is created by a file that was installed with the server. It has
