@@ -119,7 +119,8 @@ my $wait_and_claim = q{
 		RAISE NOTICE '%', step;
 	END $$};
 my $waits = IPC::Run::start([ 'psql', '-XqAt', '-d', $proxy->connstr('postgres') . ' user=batch_worker',
-		'-c', 'SET sharding.home = 1', '-c', $wait_and_claim ], '<', \undef, '>', \$out, '2>', \$err);
+		'-c', 'SET sharding.home = 1', '-c', $wait_and_claim ], '<', \undef, '>', \$out, '2>', \$err,
+	IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 ok($shards[1]->poll_query_until('postgres',
 	"SELECT count(*) > 0 FROM pg_stat_activity WHERE state = 'active' AND usename = 'batch_worker' AND query LIKE 'CALL tasker_checkpoint_wait%'"),
 	'a worker waits at home');

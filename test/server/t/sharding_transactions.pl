@@ -32,27 +32,18 @@ my $cursor = "SELECT cursor FROM tasker_checkpoint_load('$step')";
 my $claim = "SELECT event_id AS event FROM tasker_checkpoint_claim('w', '1 hour', step_uuid => '$step') \\gset";
 my $rows = 'INSERT INTO written SELECT generate_series(1, 100);';
 my $save = "SELECT sequence, replayed FROM tasker_checkpoint_save('$step', '100', 100, event_id => :'event');";
+my $rolled_back = "$claim\nBEGIN; $rows $save ROLLBACK; $written; $cursor;";
 
 # On the shard: both are gone.
 is(worker($shard, qq{
-		$claim
-		BEGIN;
-		$rows
-		$save
-		ROLLBACK;
-		$written; $cursor;
+		$rolled_back
 		SELECT tasker_checkpoint_release(:'event');
 	}), "1|f\n0\n\nt", 'on the shard rows and checkpoint are rolled back together');
 
 # At the proxy: the rows are gone, the checkpoint is not, and the next run goes on
 # behind items that nobody has written.
 is(worker($proxy, qq{
-		$claim
-		BEGIN;
-		$rows
-		$save
-		ROLLBACK;
-		$written; $cursor;
+		$rolled_back
 		SELECT tasker_checkpoint_release('$step', :'event');
 		SELECT has_checkpoint, cursor, items_processed FROM tasker_checkpoint_claim('w', '1 hour');
 	}), "1|f\n0\n100\nt\nt|100|100", 'at the proxy the rows are rolled back, and the checkpoint stays');
