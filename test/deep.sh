@@ -16,7 +16,7 @@
 # server/security_hostile, or the suite and tests that are named; what the first and the
 # last find is one test more.
 #
-# Takes hours, and is not part of .ci/run. PG_CONFIG leads to another server than the
+# Takes hours; .ci/run has analyze alone. PG_CONFIG leads to another server than the
 # distribution's. The last line adds up.
 
 set -u
@@ -53,7 +53,7 @@ count()
 	esac
 }
 
-# The suites as run.sh runs them, or what was named.
+# What runs where no suite is named.
 suites()
 {
 	count env "$@" sh "$root/test/run.sh"

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Shared by pgxn.sh and rpm.sh, which begin with the archive of the sources as they stand.
+# Shared by pgxn.sh, release.sh and rpm.sh, which begin with a commit of the sources as they stand.
 # They set root, where they are called, and work, a folder of their own.
 # shellcheck disable=SC2034,SC2154
 
