@@ -71,6 +71,14 @@ invoices()
 	cd "$work/fresh" && example node example.mjs
 }
 
+# No variable says who connects: it is the account, as libpq has it.
+nameless()
+{
+	again || return
+	createuser --superuser "$(id -un)" # or it is there
+	cd "$work/fresh" && example env -u PGUSER -u USER node example.mjs
+}
+
 # The README's line, in a program.
 pool()
 {
@@ -90,5 +98,6 @@ ok "its types are complete for node16, nodenext and bundlers" checked
 ok "both kinds of module get the same classes" loaded fresh
 ok "the README's tables are made" tables
 ok "the README's program runs as it stands, each order has one invoice" invoices
+ok "who connects is the account, where no variable names another" nameless
 ok "pg's pool" pool
 echo "1..$tests"

@@ -1,7 +1,7 @@
 /** libpq's connection strings, for pg. */
 
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
+import { homedir, userInfo } from "node:os";
 import { join } from "node:path";
 
 import { type ClientBase, type ClientConfig, Client as PgClient } from "pg";
@@ -65,6 +65,8 @@ function toConfigs(text: string): ClientConfig[] {
     throw new TypeError("several hosts, or a service, take a function that connects");
   }
 
+  if (url.username === "") set("user", env["PGUSER"] ?? account());
+
   const own = join(homedir(), ".postgresql");
   const file = (name: string) => (existsSync(join(own, name)) ? join(own, name) : undefined);
   set("sslrootcert", env["PGSSLROOTCERT"] ?? file("root.crt"));
@@ -93,6 +95,15 @@ function toConfigs(text: string): ClientConfig[] {
       ...(timeout == null ? {} : { connectionTimeoutMillis: Number(timeout) * 1000 }),
     };
   });
+}
+
+/** Who we are, if that has a name: pg asks the variable USER. */
+function account(): string | undefined {
+  try {
+    return userInfo().username;
+  } catch {
+    return undefined;
+  }
 }
 
 function toUrl(text: string): URL {
