@@ -57,6 +57,23 @@ CREATE INDEX upwards ON tasker_checkpoint_events (queue, priority, available_at)
 CREATE INDEX collated ON tasker_checkpoint_events (queue COLLATE "POSIX", priority DESC, available_at) WHERE event_id IS NOT NULL AND directive = 'continue' AND NOT parked;
 CALL live();
 
+-- one that summarizes what a heartbeat changes: from 16 on that stays HOT, and no other gets an entry
+CREATE INDEX summary ON tasker_checkpoint_events USING brin (lease_until);
+CALL live();
+SELECT tasker_checkpoint_dispatch(:'s1') IS NOT NULL AS dispatched;
+SELECT event_id AS e FROM tasker_checkpoint_claim('one', '10 minutes') \gset
+SELECT set_config('regress.event', :'e', false) IS NOT NULL AS set;
+DO $$
+BEGIN
+	-- more than a page of an index has room for
+	FOR i IN 1 .. 500 LOOP
+		ASSERT tasker_checkpoint_heartbeat(current_setting('regress.event')::uuid), 'heartbeat';
+		COMMIT;
+	END LOOP;
+END
+$$;
+SELECT tasker_checkpoint_complete(:'e');
+
 -- without ours, these do
 ALTER TABLE tasker_checkpoint_events DROP CONSTRAINT tasker_checkpoint_events_pkey;
 DROP INDEX tasker_checkpoint_events_event_id;

@@ -159,6 +159,20 @@ tckpt_check_indexes(ResultRelInfo *target, TupleTableSlot *slot, EState *estate,
 #endif
 }
 
+/*
+ * Whether the new version of a row is a HOT one, and only indexes that summarize
+ * pages, as BRIN does, want to hear of it; there is no such update before 16
+ */
+static inline bool
+tckpt_only_summarizing(TckptIndexes indexes)
+{
+#if PG_VERSION_NUM >= 160000
+	return indexes == TU_Summarizing;
+#else
+	return false;
+#endif
+}
+
 /* A range table of one entry, of which these columns are set */
 static inline void
 tckpt_init_range_table(EState *estate, RangeTblEntry *rte, Bitmapset *columns)

@@ -297,7 +297,8 @@ tckpt_own_update(Relation rel, ItemPointer tid, TupleTableSlot *slot,
 		if (indexes)
 		{
 			open_indexes(&writer, false);
-			if (key != NULL)
+			/* no entry may lead to a HOT version itself */
+			if (key != NULL && !tckpt_only_summarizing(indexes))
 				insert_kept_key(&writer, rel, slot, key);
 			recheck = tckpt_update_indexes(writer.target, slot, writer.estate, indexes);
 		}
