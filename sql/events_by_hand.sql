@@ -61,6 +61,27 @@ SELECT tasker_checkpoint_save(:'s1', '3', 3, NULL, :'e'); -- fail
 \set VERBOSITY default
 SELECT cursor, sequence FROM tasker_checkpoint_load(:'s1');
 
+-- in a queue without a name, or with too long a one, while nothing else is missing
+SELECT count(tasker_checkpoint_dispatch(workflow_step_uuid, 'q' || right(workflow_step_uuid::text, 1))) FROM steps;
+\set VERBOSITY terse
+UPDATE tasker_checkpoint_events SET queue = '' WHERE queue = 'q1'; -- fail
+\set VERBOSITY default
+ALTER TABLE tasker_checkpoint_events DROP CONSTRAINT tasker_checkpoint_events_queue_check;
+UPDATE tasker_checkpoint_events SET queue = '' WHERE queue = 'q1';
+UPDATE tasker_checkpoint_events SET queue = repeat('q', 64) WHERE queue = 'q2';
+SET statement_timeout = '60s';
+CALL tasker_checkpoint_wait();
+SELECT right(step_uuid::text, 1) AS step, queue FROM tasker_checkpoint_claim('one', max_steps => 3);
+CALL tasker_checkpoint_wait(timeout => '10 ms');
+RESET statement_timeout;
+SELECT queue, waiting, claimed FROM tasker_checkpoint_queues ORDER BY 1;
+SELECT count(*) FROM tasker_checkpoint_claim('one', step_uuid => :'s1');
+
+-- at a time from which there is no interval
+UPDATE tasker_checkpoint_events SET available_at = '-infinity' WHERE step_uuid = :'s2';
+SELECT queue, waiting, oldest_wait > '50 years' AS waits FROM tasker_checkpoint_queues WHERE waiting > 0;
+SELECT finding, figure < 'Infinity' AS is_known FROM tasker_checkpoint_health(unclaimed => '1 hour') WHERE step_uuid = :'s2';
+
 -- without the constraints
 DO $$
 DECLARE

@@ -195,16 +195,17 @@ read_lease(Datum value, bool isnull)
 }
 
 /*
- * A time that is missing has passed.  One that is no time of ours is endless,
- * so that it can be reckoned with.
+ * A time that is missing, or before Unix had any, has passed long ago; one that is
+ * no time of ours otherwise is endless.  So all can be reckoned with: before 17 there
+ * is no interval from -infinity on.
  */
 static TimestampTz
 read_time(Datum value, bool isnull)
 {
 	const TimestampTz first = (UNIX_EPOCH_JDATE - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
-	TimestampTz t = isnull ? DT_NOBEGIN : DatumGetTimestampTz(value);
+	TimestampTz t = isnull ? first : DatumGetTimestampTz(value);
 
-	return t < first ? DT_NOBEGIN : t > PG_INT64_MAX / 2 ? DT_NOEND : t;
+	return t < first ? first : t > PG_INT64_MAX / 2 ? DT_NOEND : t;
 }
 
 /* These two: a receipt of which a part is missing is none. */

@@ -48,15 +48,21 @@ read_first(Relation rel, Relation index, int nkeys, ScanKey keys, char *queue,
 	{
 		bool		no_queue;
 		bool		no_priority;
-		Datum		name = index_getattr(entries->xs_itup, INDEX_QUEUE,
-										 entries->xs_itupdesc, &no_queue);
+		Datum		value = index_getattr(entries->xs_itup, INDEX_QUEUE,
+										  entries->xs_itupdesc, &no_queue);
 		Datum		number = index_getattr(entries->xs_itup, INDEX_PRIORITY,
 										   entries->xs_itupdesc, &no_priority);
+		text	   *name;
 
 		CHECK_FOR_INTERRUPTS();
-		if (no_queue || no_priority || VARSIZE_ANY_EXHDR(PG_DETOAST_DATUM_PACKED(name)) >= NAMEDATALEN)
+		if (no_queue || no_priority)
 			continue;
-		text_to_cstring_buffer(PG_DETOAST_DATUM_PACKED(name), queue, NAMEDATALEN);
+		name = DatumGetTextPP(value);
+
+		/* an empty name would lead back to the beginning */
+		if (VARSIZE_ANY_EXHDR(name) == 0 || VARSIZE_ANY_EXHDR(name) >= NAMEDATALEN)
+			continue;
+		text_to_cstring_buffer(name, queue, NAMEDATALEN);
 		*priority = DatumGetInt16(number);
 		found = true;
 	}
