@@ -15,7 +15,7 @@ from uuid import UUID
 from .instance import Instance
 from .pool import Start, Turmoil
 from .programs import WAITS, Language, Program
-from .report import Report, rest, wait_until
+from .report import Report, rest
 
 WORKERS_PER_LANGUAGE = 2
 MIN_WORKERS = 6
@@ -24,7 +24,6 @@ STEPS_PER_SECOND = 5.0
 STEPS_END = 0.8
 DISTURBANCES_PER_SECOND = 2.0
 CRASH_INTERVAL = (12.0, 18.0)
-SETTLE_SECONDS = 60.0
 TICK = 0.05
 MAX_FROZEN = 10.0
 # of them, some try to write
@@ -164,11 +163,7 @@ class Chaos(Turmoil):
                 self.happened[event.what] += 1
         for number in list(self._frozen):
             self._let_go_on(number)
-        wait_until(
-            lambda: not self.steps.unsettled(),
-            "all steps settled",
-            SETTLE_SECONDS,
-        )
+        self.steps.await_settled()
 
     def _victim(self, choice: int) -> int:
         """Choose a worker that is not frozen; one that has a step, if any."""

@@ -68,7 +68,7 @@ def run(
             )
             for vector in vectors
         )
-        wait_until(lambda: not steps.unsettled(), "all steps settled", 60)
+        steps.await_settled()
         for worker in workers:
             worker.terminate()
 

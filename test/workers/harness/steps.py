@@ -12,6 +12,8 @@ from psycopg.rows import dict_row
 from .report import wait_until
 
 SILENCE = "100 ms"
+# the longest that a pool may take for the next of its steps
+SETTLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,15 @@ class Steps:
             "SELECT count(*) FROM tasker_checkpoint_events WHERE NOT parked"
         )
         return count
+
+    def await_settled(self) -> None:
+        """Wait until there is none, however long it takes to do them."""
+        while left := self.unsettled():
+            wait_until(
+                lambda: self.unsettled() < left,
+                f"one of {left} steps settled",
+                SETTLE_SECONDS,
+            )
 
     def disconnect_workers(self) -> None:
         """Terminate all other connections to the database."""
