@@ -16,7 +16,6 @@ use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $timeout = IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default);
 my $tmp = $PostgreSQL::Test::Utils::tmp_check . '/update';
@@ -378,13 +377,11 @@ like(say_in($old_session, 'SELECT found FROM tasker_checkpoint_check_version()')
 
 # One that waits with the old library does not see what the new one tells, and looks by
 # itself.
-$old_session->{in} .= "CALL tasker_checkpoint_wait(timeout => '1 minute');\n\\echo woken\n";
+$old_session->{in} .= "CALL tasker_checkpoint_wait(timeout => '1 hour');\n\\echo woken\n";
 $old_session->{psql}->pump_nb;
 $node->poll_query_until('work', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'CALL %'});
 query('INSERT INTO tasker.workflow_steps VALUES (gen_random_uuid()) RETURNING tasker_checkpoint_dispatch(workflow_step_uuid)', 'work');
-my $dispatched = time;
-pump_until($old_session->{psql}, $timeout, \$old_session->{out}, qr/^woken$/m);
-cmp_ok(time - $dispatched, '<', 30, sprintf('one that waits with the old library wakes in %.1f s', time - $dispatched));
+ok(pump_until($old_session->{psql}, $timeout, \$old_session->{out}, qr/^woken$/m), 'one that waits with the old library wakes');
 $old_session->{in} .= "\\q\n";
 $old_session->{psql}->finish;
 
