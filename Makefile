@@ -55,6 +55,7 @@ OBJS = \
 	src/table/compose.o \
 	src/table/cursor_index.o \
 	src/table/forget.o \
+	src/table/generated.o \
 	src/table/guard.o \
 	src/table/holders.o \
 	src/table/key.o \

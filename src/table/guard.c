@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "utils/lsyscache.h"
@@ -28,6 +29,7 @@
 #include "dispatch/transaction.h"
 #include "document/compress.h"
 #include "table/compose.h"
+#include "table/generated.h"
 #include "table/guard.h"
 #include "table/key.h"
 #include "table/replay.h"
@@ -275,7 +277,7 @@ check_unprocessed(const TckptWrite *write)
 		TupleDescAttr(write->tupdesc, attno - 1)->atttypid != BOOLOID)
 		return;
 
-	processed = heap_getattr(write->old, attno, write->tupdesc, &isnull);
+	processed = tckpt_stored_value(write->rel, attno, write->old, &isnull);
 	tckpt_require_unprocessed(write->step, !isnull && DatumGetBool(processed));
 }
 
@@ -328,13 +330,29 @@ is_same_key(const pg_uuid_t *a, const pg_uuid_t *b)
 	return a == NULL || b == NULL ? a == b : tckpt_same_uuid(a, b);
 }
 
-/* A step's key, NULL if the row has none. */
+/* These two: a step's key, NULL if the row has none. */
 static const pg_uuid_t *
-row_key(HeapTuple row, TupleDesc tupdesc, const Trigger *trigger)
+old_key(const TckptWrite *write)
 {
 	bool		isnull;
-	Datum		key = heap_getattr(row, trigger->tgattr[0], tupdesc, &isnull);
+	Datum		key = tckpt_stored_value(write->rel, write->trigger->tgattr[0], write->old, &isnull);
 
+	return isnull ? NULL : DatumGetUUIDP(key);
+}
+
+static const pg_uuid_t *
+new_key(const TckptWrite *write, const Bitmapset *updated)
+{
+	AttrNumber	attno = write->trigger->tgattr[0];
+	bool		isnull;
+	Datum		key;
+
+	/* a generated one is as it was, unless what it is computed from is set */
+	if (write->old != NULL &&
+		TupleDescAttr(write->tupdesc, attno - 1)->attgenerated != '\0' &&
+		!bms_is_member(attno - FirstLowInvalidHeapAttributeNumber, updated))
+		return write->step;
+	key = tckpt_new_value(write->rel, attno, write->new, &isnull);
 	return isnull ? NULL : DatumGetUUIDP(key);
 }
 
@@ -431,11 +449,13 @@ tasker_checkpoint_guard(PG_FUNCTION_ARGS)
 		write.oldvalue = row_checkpoint(write.old, write.tupdesc, trigger);
 	}
 	write.newvalue = row_checkpoint(write.new, write.tupdesc, trigger);
-	key = row_key(write.new, write.tupdesc, trigger);
-	write.step = key;
 	if (write.old != NULL)
+		write.step = old_key(&write);
+	key = new_key(&write, trigdata->tg_updatedcols);
+	if (write.old == NULL)
+		write.step = key;
+	else
 	{
-		write.step = row_key(write.old, write.tupdesc, trigger);
 		has_new_key = !is_same_key(write.step, key);
 		if (has_new_key)
 			leave_key(&write);
