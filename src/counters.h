@@ -6,8 +6,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef TCKPT_STATS_H
-#define TCKPT_STATS_H
+#ifndef TCKPT_COUNTERS_H
+#define TCKPT_COUNTERS_H
 
 /* In the order of tasker_checkpoint_stats() */
 typedef enum TckptCounter
@@ -40,4 +40,4 @@ extern void tckpt_stats_count_now(TckptCounter counter, uint64 n);
 extern int64 tckpt_stats_hot_updates(Oid relid);
 extern void tckpt_stats_count_refusal(int sqlstate);
 
-#endif							/* TCKPT_STATS_H */
+#endif							/* TCKPT_COUNTERS_H */

@@ -253,8 +253,8 @@ tckpt_value_is_readable(const TckptValue *value, int level,
 	if (found->breach == TCKPT_READABLE && value->data != NULL &&
 		(Size) value->len * MAX_GROWTH > TCKPT_MAX_TEXT)
 	{
-		found->text = value_text(value);
-		if (found->text >TCKPT_MAX_TEXT)
+		found->length = value_text(value);
+		if (found->length > TCKPT_MAX_TEXT)
 			found->breach = TCKPT_TEXT_TOO_LONG;
 	}
 	return found->breach == TCKPT_READABLE;
@@ -315,22 +315,21 @@ tckpt_document_is_readable(const TckptDocument *doc, const TckptDocument *old,
 	memset(found, 0, sizeof(*found));
 	for (int i = 0; tckpt_document_pair(doc, i, pair); i++)
 	{
-		Size text = 0;
+		Size		length = 0;
 
 		if (pair->value.data == NULL)
 			continue;
 		found->breach = pair_breach(pair, found);
 		if (found->breach == TCKPT_READABLE && may_be_long && !is_guards(pair))
 		{
-			text = string_text(pair->key, pair->keylen) + value_text(&pair->value);
-
-			if (found->text +text >TCKPT_MAX_TEXT)
+			length = string_text(pair->key, pair->keylen) + value_text(&pair->value);
+			if (found->length + length > TCKPT_MAX_TEXT)
 				found->breach = TCKPT_TEXT_TOO_LONG;
 		}
 		if (found->breach != TCKPT_READABLE && old != NULL && has_pair(old, pair))
 			found->breach = TCKPT_READABLE;
 		else
-			found->text +=text;
+			found->length += length;
 		if (found->breach != TCKPT_READABLE)
 			return false;
 	}

@@ -34,7 +34,7 @@ typedef struct TckptUnreadable
 {
 	TckptBreach breach;
 	int			digits;			/* of a number, or before its point */
-	Size text;					/* bytes of the keys up to this one */
+	Size		length;			/* as text, of the keys up to this one */
 } TckptUnreadable;
 
 extern bool tckpt_value_is_readable(const TckptValue *value, int level,

@@ -16,7 +16,7 @@
 
 #include "table/registration.h"
 
-/* The statements on the steps table; $1 is the step */
+/* The statements on the steps table; $1 is the step, or an array of steps */
 typedef enum TckptStatement
 {
 	TCKPT_STATEMENT_READ,

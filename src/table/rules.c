@@ -150,7 +150,7 @@ unreadable_detail(const TckptUnreadable *found)
 			return errhint("Round it, or write it as a string.");
 		case TCKPT_TEXT_TOO_LONG:
 			errdetail("With this key it takes %zu bytes, its history not counted; a character that JSON escapes takes up to six.",
-					  found->text);
+					  found->length);
 			return errhint("Keep large results in a table of your own, and a reference to them in accumulated_results.");
 		default:
 			errdetail("The document itself is the first level.");
