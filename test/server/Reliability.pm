@@ -11,8 +11,8 @@ use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT_OK = qw(acknowledged amcheck_problems begin_round end_round figure has_acknowledged missing prepare
-	problems restarted start_workers stop_workers stored wait_until);
+our @EXPORT_OK = qw(acknowledged amcheck_problems begin_round contents either end_round figure has_acknowledged missing
+	nothing_lost prepare problems restarted start_workers stop_workers stored wait_for_standby wait_until);
 
 my $folder;
 
@@ -87,6 +87,27 @@ sub end_round
 	$node->safe_psql('postgres', qq{
 		SELECT count(tasker_checkpoint_complete(event_id)) FROM tasker_checkpoint_events;
 		UPDATE steps SET processed = true WHERE round = $round AND NOT processed});
+	return;
+}
+
+# Where workers find the primary, whichever of the servers that is.
+sub either
+{
+	my @nodes = @_;
+	my ($hosts, $ports) = map { my $what = $_; join(',', map { $_->$what } @nodes) } 'host', 'port';
+	return "host=$hosts port=$ports target_session_attrs=read-write dbname=postgres";
+}
+
+# Lets commits wait for a standby.
+sub wait_for_standby
+{
+	my ($primary, $standby) = @_;
+
+	$primary->adjust_conf('postgresql.conf', 'synchronous_standby_names', "'" . $standby->name . "'");
+	$primary->reload;
+	$primary->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync')") or die 'no standby';
+	# they do from when the checkpointer has read the setting, which it does between two checkpoints
+	$primary->safe_psql('postgres', 'CHECKPOINT');
 	return;
 }
 
@@ -168,6 +189,14 @@ sub stored
 		UNION ALL SELECT 'complete ' || id FROM steps WHERE round = $round AND processed}));
 }
 
+# All rows of the tables, so that two servers can be compared.
+sub contents
+{
+	my ($node) = @_;
+	return $node->safe_psql('postgres', join(';', map { "SELECT count(*), md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\")) FROM $_ t" }
+		'steps', 'work', 'tasker_checkpoint_events', 'tasker_checkpoint_archive'));
+}
+
 # What is wrong with the steps of a round, whose workers have stopped. The rows that were
 # written with the checkpoints say how those must be: $archived, all of them; else the newest.
 sub problems
@@ -216,6 +245,20 @@ sub problems
 		WHERE (d.items_processed = items AND d.sequence = s.sequence AND d.cursor IS NOT DISTINCT FROM c -> 'cursor') IS NOT true;
 		ROLLBACK;
 	}));
+}
+
+# Nothing is lost of a round whose workers have stopped, and it is whole. Returns how many
+# checkpoints were acknowledged, and how many of them are lost.
+sub nothing_lost
+{
+	my ($node, $round, $name) = @_;
+	my ($heard) = acknowledged($round);
+	my %stored = stored($node, $round);
+	my @missing = missing($heard, \%stored);
+
+	is(join("\n", @missing), '', "$name: nothing that was acknowledged is lost");
+	is(join("\n", problems($node, $round, 1)), '', "$name: nothing is half there, and every step goes on");
+	return map { scalar grep { /^checkpoint/ } @$_ } [ keys %$heard ], \@missing;
 }
 
 # What amcheck finds in heaps and indexes of steps, events, archive and work, every row

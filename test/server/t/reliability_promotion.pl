@@ -9,7 +9,7 @@ use lib 'test/server';
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Reliability qw(acknowledged amcheck_problems begin_round end_round figure has_acknowledged missing prepare problems start_workers stop_workers stored);
+use Reliability qw(acknowledged amcheck_problems begin_round either end_round figure has_acknowledged nothing_lost prepare start_workers stop_workers wait_for_standby);
 use Test::More;
 
 my $rounds = $ENV{ROUNDS} || 3;
@@ -35,17 +35,12 @@ foreach my $round (1 .. $rounds)
 	$primary->backup("base_$round");
 	$standby->init_from_backup($primary, "base_$round", has_streaming => 1);
 	$standby->start;
-	$primary->adjust_conf('postgresql.conf', 'synchronous_standby_names', "'standby_$round'");
-	$primary->reload;
-	$primary->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'sync')") or die 'no standby';
-	# commits wait from when the checkpointer has read the setting, which it does between two checkpoints
-	$primary->safe_psql('postgres', 'CHECKPOINT');
+	wait_for_standby($primary, $standby);
 
 	my $how = ('kill -9', 'immediate', 'fast')[ rand 3 ];
 	my $name = "promotion $round of seed $seed, $how";
 	begin_round($primary, $round);
-	my ($hosts, $ports) = map { my $what = $_; join(',', map { $_->$what } $primary, $standby) } 'host', 'port';
-	my @workers = start_workers("host=$hosts port=$ports target_session_attrs=read-write dbname=postgres", $round, 4, $seed);
+	my @workers = start_workers(either($primary, $standby), $round, 4, $seed);
 	has_acknowledged($round, 50 + int(rand 200));
 	if ($how eq 'kill -9') { $primary->kill9 }
 	else { $primary->stop($how) }
@@ -53,15 +48,11 @@ foreach my $round (1 .. $rounds)
 	has_acknowledged($round, 100 + keys %{ (acknowledged($round))[0] });
 	stop_workers(@workers);
 
-	my ($heard) = acknowledged($round);
-	my %stored = stored($standby, $round);
-	my @missing = missing($heard, \%stored);
-	is(join("\n", @missing), '', "$name: nothing that was acknowledged is lost");
-	is(join("\n", problems($standby, $round, 1)), '', "$name: nothing is half there, and every step goes on");
+	my @counted = nothing_lost($standby, $round, $name);
 	is(join("\n", amcheck_problems($standby)), '', "$name: heaps and indexes are sound");
 	end_round($standby, $round);
-	$acknowledged += grep { /^checkpoint/ } keys %$heard;
-	$lost += grep { /^checkpoint/ } @missing;
+	$acknowledged += $counted[0];
+	$lost += $counted[1];
 	$primary = $standby;
 }
 figure('promotion', sprintf('%d promotions of seed %d: %d acknowledged checkpoints, %d lost (PostgreSQL %s)',

@@ -9,7 +9,7 @@ use lib 'test/server';
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Reliability qw(acknowledged amcheck_problems begin_round figure has_acknowledged missing prepare problems start_workers stop_workers stored);
+use Reliability qw(acknowledged amcheck_problems begin_round contents figure has_acknowledged missing prepare problems start_workers stop_workers stored);
 use Test::More;
 
 my $rounds = $ENV{ROUNDS} || 3;
@@ -27,14 +27,6 @@ tasker_checkpoint.archive_history = on
 	$node->start;
 	prepare($node);
 	$node->safe_psql('postgres', 'CREATE PUBLICATION all_of_it FOR TABLE steps, work, tasker_checkpoint_events, tasker_checkpoint_archive');
-}
-
-# All rows of the tables, so that two servers can be compared.
-sub contents
-{
-	my ($node) = @_;
-	return $node->safe_psql('postgres', join(';', map { "SELECT count(*), md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\")) FROM $_ t" }
-		'steps', 'work', 'tasker_checkpoint_events', 'tasker_checkpoint_archive'));
 }
 
 my ($from, $to) = @nodes;
