@@ -21,12 +21,6 @@ say()
 	printf '%s\n' "$@"
 }
 
-fail()
-{
-	say "FAILED: $*" >&2
-	exit 1
-}
-
 sql()
 {
 	tc_user psql -XqAt -v ON_ERROR_STOP=1 "$@"
@@ -36,14 +30,14 @@ sql()
 show()
 {
 	tc_user psql -Xq -P footer=off -v ON_ERROR_STOP=1 "$@" >"$tc_work/shown" 2>&1 ||
-		fail "$(cat "$tc_work/shown")"
+		tc_die "$(cat "$tc_work/shown")"
 	sed '/^$/d; s/^/   /' "$tc_work/shown"
 }
 
 # same FILE FILE WHAT: the two files are equal to the byte.
 same()
 {
-	cmp "$1" "$2" >&2 || fail "$3 differ from one uninterrupted pass by awk"
+	cmp "$1" "$2" >&2 || tc_die "$3 differ from one uninterrupted pass by awk"
 }
 
 # bar ITEMS TEXT: a progress bar that stays, over the moving one if there is one.
@@ -91,7 +85,7 @@ watch()
 	say '' '   Meanwhile psql -f examples/watch.sql shows:'
 	show -v once=1 -f "$tc_tree/examples/watch.sql"
 	grep -q "package_sizes .* / $records " "$tc_work/shown" ||
-		fail 'the step is not shown, or its total'
+		tc_die 'the step is not shown, or its total'
 	say ''
 }
 
@@ -121,7 +115,7 @@ run_step()
 		case $word in
 		resumed)
 			if [ -n "$lost" ]; then
-				[ "$value" = "$stored" ] || fail "$name resumed at $value, not at $stored"
+				[ "$value" = "$stored" ] || tc_die "$name resumed at $value, not at $stored"
 				bar "$value" "$name claims it at $value: $((at - value)) to redo"
 				watch
 				if [ "$lost" = "$zombie" ]; then
@@ -131,7 +125,7 @@ run_step()
 				fi
 				lost=
 			fi
-			[ "$value" -ge "$kept" ] || fail "$name resumed at $value, not at $kept"
+			[ "$value" -ge "$kept" ] || tc_die "$name resumed at $value, not at $kept"
 			holder=$name at=$value
 			case $name in
 			worker-1) runs_1=$((runs_1 + 1)) ;;
@@ -140,7 +134,7 @@ run_step()
 			;;
 		at)
 			[ "$name" = "$holder" ] || continue
-			[ "$value" -le "$records" ] || fail "$name is at $value of $records"
+			[ "$value" -le "$records" ] || tc_die "$name is at $value of $records"
 			if [ -n "$tty_return" ]; then
 				move_bar "$value" "$name at $value"
 			elif [ $((value * 4 / records)) -gt $((at * 4 / records)) ]; then
@@ -170,15 +164,15 @@ run_step()
 			;;
 		*)
 			cat "$tc_work/worker.log" >&2
-			fail "$name: $word $value $more"
+			tc_die "$name: $word $value $more"
 			;;
 		esac
 	done
-	[ $# -eq 0 ] || fail "the step was done before the last signal"
+	[ $# -eq 0 ] || tc_die "the step was done before the last signal"
 	case $zombie in
-	worker-*) fail "$zombie, back too late, was not refused" ;;
+	worker-*) tc_die "$zombie, back too late, was not refused" ;;
 	esac
-	[ "${receipt% *}" = "$batches" ] || fail "$receipt is not checkpoint $batches"
+	[ "${receipt% *}" = "$batches" ] || tc_die "$receipt is not checkpoint $batches"
 	bar "$records" "$name completes the step"
 }
 
@@ -234,7 +228,7 @@ show -c 'CREATE EXTENSION tasker_checkpoint'
 say '   So be it: both indexes are dropped as the hints say.'
 sed -n 's/^HINT: *Run \(DROP INDEX .*\)\.$/\1;/p' "$tc_work/shown" | sql
 [ "$(sql -c "SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%checkpoint IS%'")" = 0 ] ||
-	fail 'an index that CREATE EXTENSION has to warn of is still there'
+	tc_die 'an index that CREATE EXTENSION has to warn of is still there'
 
 sql -v file="$tc_work/available" -v bytes="$bytes" -v size="$batch_size" \
 	-v records="$records" <<'SQL'
@@ -325,10 +319,10 @@ for name in worker-1 worker-2; do
 done
 for _ in worker-1 worker-2; do
 	read -r name word value <&3
-	[ "$word $value" = 'ended 0' ] || fail "$name $word $value"
+	[ "$word $value" = 'ended 0' ] || tc_die "$name $word $value"
 done
 rm "$tc_work"/worker-*.pid
 [ "$(sql -c 'SELECT count(*) FROM tasker_checkpoint_events')" = 0 ] ||
-	fail 'a step is still dispatched'
+	tc_die 'a step is still dispatched'
 say 'Four workers were killed, one was stopped for too long: no record is missing,' \
 	'none was counted twice.'

@@ -18,12 +18,6 @@ say()
 	printf '%s\n' "$@"
 }
 
-fail()
-{
-	say "FAILED: $*" >&2
-	exit 1
-}
-
 # sql SERVER PSQL-ARGUMENT...; a server is named by its port.
 sql()
 {
@@ -47,7 +41,7 @@ await()
 		[ "$(sql "$1" -c "SET client_min_messages = error" -c "SELECT $2")" != t ] || return 0
 		sleep 0.1
 	done
-	fail "it took too long until $2"
+	tc_die "it took too long until $2"
 }
 
 # start SERVER DATA
@@ -81,7 +75,7 @@ for n in 0 1; do
 	sql $port -c 'CREATE ROLE batch_worker LOGIN' \
 		-c 'CREATE TABLE written (job uuid, number integer); GRANT INSERT ON written TO batch_worker'
 	sql $port -v shard=$n -v shards=2 -f "$tc_tree/examples/sharding/shard.sql" >"$tc_work/shard.out" 2>&1 ||
-		fail "$(cat "$tc_work/shard.out")"
+		tc_die "$(cat "$tc_work/shard.out")"
 	sql $port -v worker=batch_worker -f "$tc_tree/examples/grants.sql"
 	sql $port -c 'GRANT SELECT, INSERT, UPDATE (processed) ON jobs TO batch_worker'
 done
@@ -94,7 +88,7 @@ sql $proxy -c 'CREATE ROLE batch_worker LOGIN'
 say '' '2. Eight jobs, through the proxy. The hash of its key says on which server a job is:'
 sql $proxy -c "SELECT add_job('job ' || n, id => md5('job ' || n)::uuid) FROM generate_series(1, 8) AS n" >"$tc_work/jobs"
 show $proxy 'SELECT shard, waiting FROM tasker_checkpoint_queues'
-grep -q ' 1 | ' "$tc_work/shown" || fail 'a server has none'
+grep -q ' 1 | ' "$tc_work/shown" || tc_die 'a server has none'
 
 say '' '3. Two workers for each server. Each is connected to that one alone, and writes its rows' \
 	'   there, in the transactions of its checkpoints.'
@@ -115,9 +109,9 @@ lost=$(sql $proxy -c "SELECT md5('job ' || n)::uuid FROM generate_series(1, 8) A
 	WHERE sharding.hash(md5('job ' || n)::uuid) & 1 = 1 LIMIT 1")
 show $proxy "SELECT tasker_checkpoint_items_processed('$there') > 0 AS reached"
 show $proxy "SELECT tasker_checkpoint_items_processed('$lost') > 0 AS reached"
-grep -q 'ERROR' "$tc_work/shown" || fail 'a server that is down answers'
+grep -q 'ERROR' "$tc_work/shown" || tc_die 'a server that is down answers'
 show $proxy 'SELECT shard, waiting, claimed FROM tasker_checkpoint_queues'
-grep -q 'shard 1 does not answer' "$tc_work/shown" || fail 'the proxy does not say who is down'
+grep -q 'shard 1 does not answer' "$tc_work/shown" || tc_die 'the proxy does not say who is down'
 await 5433 '(SELECT bool_and(processed) FROM jobs)'
 say '   All jobs of server 0 are done.'
 
@@ -128,14 +122,14 @@ for port in 5433 5434; do
 	show $port 'SELECT job, count(*), count(DISTINCT number) FROM written GROUP BY job ORDER BY job'
 	[ "$(sql $port -c 'SELECT count(*) = 3000 * (SELECT count(*) FROM jobs)
 			AND count(*) = count(DISTINCT (job, number)) FROM written')" = t ] ||
-		fail "rows are missing or doubled on the server at port $port"
+		tc_die "rows are missing or doubled on the server at port $port"
 done
 
 say '' '6. What does not cross the proxy: each call is a transaction of its own on its server. A' \
 	'   worker at the proxy writes its rows there, yields, and rolls back:'
 for worker in $workers; do
 	kill "$worker"
-	wait "$worker" || fail "$(tail -n 5 "$tc_work/worker.log")"
+	wait "$worker" || tc_die "$(tail -n 5 "$tc_work/worker.log")"
 done
 workers=
 sql $proxy -c 'CREATE TABLE written (job uuid, number integer)'
@@ -149,6 +143,6 @@ sql $proxy >"$tc_work/jobs" <<SQL
 	ROLLBACK;
 SQL
 show $proxy "SELECT count(*) AS rows, tasker_checkpoint_cursor('$job') AS cursor FROM written"
-grep -q '0 | 100' "$tc_work/shown" || fail 'the yield was undone'
+grep -q '0 | 100' "$tc_work/shown" || tc_die 'the yield was undone'
 say '   The next run would begin behind a hundred rows that are not there: nothing is exactly' \
 	'   once across the proxy. Rows that are to be are written as in 3.'
