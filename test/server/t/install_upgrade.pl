@@ -12,6 +12,7 @@ use lib 'test/server';
 use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Reliability qw(wait_until);
 use Servers qw(old_server attver_stops settings);
 use Test::More;
 
@@ -158,13 +159,13 @@ foreach my $mode ('copy', 'link')
 		"t\n$step|9", "$mode: until it is resumed");
 	$new->safe_psql('postgres', "SELECT tasker_checkpoint_dispatch('$other')");
 	ok(pump_until($waits->{psql}, $timeout, \$waits->{out}, qr/^woken$/m), "$mode: a session that waits is woken");
-	for (1 .. 1000)
-	{
-		last if $listens->{out} =~ /$other/;
-		$listens->{out} = '' if $listens->{out} !~ /Asynchronous/;
-		$listens->{in} .= "SELECT 'looked';\n";
+	# psql prints it with its next command
+	wait_until('a notification', sub {
+		$listens->{out} = '';
+		$listens->{in} .= "SELECT;\n\\echo looked\n";
 		pump_until($listens->{psql}, $timeout, \$listens->{out}, qr/^looked$/m);
-	}
+		return $listens->{out} =~ /$other/;
+	});
 	like($listens->{out}, qr/Asynchronous notification "tasker_checkpoint" .*$other/, "$mode: and one that listens is told");
 	foreach my $self (values %session)
 	{
