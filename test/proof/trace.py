@@ -11,7 +11,6 @@ line counts checks.
 
 import argparse
 import random
-import signal
 import sys
 import threading
 import time
@@ -39,8 +38,6 @@ STEPS = 40
 # a machine that has much else to do
 SLOWEST = 20.0
 SHOWN = 5
-# however busy the machine is
-chaos.SETTLE_SECONDS = 600.0
 
 
 @dataclass
@@ -324,15 +321,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    report = Report()
-    try:
-        run(options, report)
-    except Exception:
-        report.crashed("trace")
-    finally:
-        programs.end_all()
-    return report.close()
+    return programs.conduct("trace", lambda report: run(options, report))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ README.md says more.  The last line counts checks.
 """
 
 import argparse
-import signal
 import sys
 import tempfile
 import threading
@@ -145,17 +144,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--rows", type=int, help="of the job")
     options = parser.parse_args()
-
-    # so that nothing is left behind
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    report = Report()
-    try:
-        run(options, report)
-    except Exception:
-        report.crashed("tests")
-    finally:
-        programs.end_all()
-    return report.close()
+    return programs.conduct("tests", lambda report: run(options, report))
 
 
 if __name__ == "__main__":

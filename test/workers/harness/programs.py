@@ -5,14 +5,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 from .instance import ROOT, WORKERS
 from .logs import Line, lines
-from .report import Failed, wait_until
+from .report import PATIENCE, Failed, Report, wait_until
 
 CLIENTS = ROOT / "clients"
 
@@ -82,13 +82,26 @@ _started: list[subprocess.Popen[bytes]] = []
 _starting = threading.Lock()
 
 
-def end_all() -> None:
+def _end_all() -> None:
     """Kill all worker programs that still run, and let none start."""
     # not released: whoever wants to start one now is to wait for the end
     _starting.acquire()
     for process in _started:
         process.kill()
         process.wait()
+
+
+def conduct(what: str, run: Callable[[Report], None]) -> int:
+    """Run checks, so that nothing is left behind; return the exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    report = Report()
+    try:
+        run(report)
+    except Exception:
+        report.crashed(what)
+    finally:
+        _end_all()
+    return report.close()
 
 
 class Program:
@@ -159,12 +172,12 @@ class Program:
         """Tell whether it has not ended."""
         return self._process.poll() is None
 
-    def await_end(self, seconds: float = 20.0) -> int:
+    def await_end(self, seconds: float = PATIENCE) -> int:
         """Wait until it has ended by itself; return how."""
         wait_until(lambda: not self.running(), f"{self.name} ends", seconds)
         return self._process.returncode
 
-    def await_exit(self, seconds: float = 20.0) -> None:
+    def await_exit(self, seconds: float = PATIENCE) -> None:
         """Wait until it has ended by itself, without an error."""
         if status := self.await_end(seconds):
             last = self.log.read_text(errors="replace").splitlines()[-3:]
@@ -180,7 +193,7 @@ class Program:
         """SIGTERM."""
         self._process.terminate()
 
-    def terminate(self, seconds: float = 20.0) -> None:
+    def terminate(self, seconds: float = PATIENCE) -> None:
         """SIGTERM, and wait for a clean end."""
         self.ask_to_end()
         self.await_exit(seconds)

@@ -38,7 +38,6 @@ MAX_FROZEN = 3
 DISTURBANCES = {"kill": 16, "freeze at work": 10, "freeze asleep": 4}
 # of the steps that are made, the part in which they happen
 BEGIN, END = 0.05, 0.9
-SETTLE_SECONDS = 60.0
 # TC002; and what ends those who wait on SIGTERM
 EXPECTED_ERRORS = "(TC002|57014)"
 
@@ -174,7 +173,7 @@ class Queues(Turmoil):
                 self.happened[self._owed.popleft()] += 1
             return condition()
 
-        wait_until(happens, what, SETTLE_SECONDS)
+        wait_until(happens, what)
 
     def _happen(self, what: str) -> bool:
         """Do that; False if it can't be done now."""

@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Callable
 
 POLL_SECONDS = 0.02
+# what has not come by then does not come, however busy the machine is
+PATIENCE = 60.0
 
 
 class Failed(Exception):
@@ -64,7 +66,7 @@ def rest(seconds: float) -> None:
 
 
 def wait_until(
-    condition: Callable[[], object], what: str, seconds: float = 20.0
+    condition: Callable[[], object], what: str, seconds: float = PATIENCE
 ) -> None:
     """Look until the condition holds; Failed if it does not in time."""
     deadline = time.monotonic() + seconds

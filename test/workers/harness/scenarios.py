@@ -112,7 +112,7 @@ def await_workers(
         seen = steps.connection.execute("SELECT DISTINCT worker FROM applied")
         return set(workers) - {row["worker"] for row in seen}
 
-    wait_until(lambda: not missing(), f"all of {workers} at work", 30)
+    wait_until(lambda: not missing(), f"all of {workers} at work")
     wait_until(lambda: not steps.unsettled(), "small steps settled")
 
 

@@ -9,11 +9,9 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import dict_row
 
-from .report import wait_until
+from .report import PATIENCE, wait_until
 
 SILENCE = "100 ms"
-# the longest that a pool may take for the next of its steps
-SETTLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ class Steps:
         )
         return processed
 
-    def await_done(self, step: Step, seconds: float = 20.0) -> None:
+    def await_done(self, step: Step, seconds: float = PATIENCE) -> None:
         """Wait until the step is processed."""
         wait_until(lambda: self.done(step), "the step is processed", seconds)
 
@@ -204,7 +202,6 @@ class Steps:
             wait_until(
                 lambda: self.unsettled() < left,
                 f"one of {left} steps settled",
-                SETTLE_SECONDS,
             )
 
     def disconnect_workers(self) -> None:

@@ -96,9 +96,9 @@ def a_long_step_has_a_connection_for_heartbeats(scene: Scene) -> None:
     worker = scene.worker("a", SHORT_LEASE)
     scene.await_waiting(worker)
     step = scene.steps.add(
-        0, 10, items_per_checkpoint=10, item_delay_ms=200
+        0, 10, items_per_checkpoint=10, item_delay_ms=400
     )
-    wait_until(lambda: len(scene.backends(worker)) == 2, "a second one", 2.0)
+    wait_until(lambda: len(scene.backends(worker)) == 2, "a second one")
     expect(scene.steps.done(step), False, "processed")
     scene.expect_complete(step)
     scene.await_waiting(worker)
