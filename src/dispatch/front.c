@@ -62,10 +62,22 @@ tckpt_front_search(void)
 	return search;
 }
 
+/* Then events have times before the places that were found by it. */
+static bool
+is_clock_set_back(TimestampTz now)
+{
+	for (int i = 0; i < MAX_QUEUES; i++)
+		if (fronts[i].since > now)
+			return true;
+	return false;
+}
+
 /* The front of a queue, where it is known and still good; or NULL. */
 TckptFront *
 tckpt_front_find(Oid relid, const char *queue, TimestampTz now)
 {
+	if (is_clock_set_back(now))
+		tckpt_front_forget();
 	for (int i = 0; i < MAX_QUEUES; i++)
 		if (fronts[i].relid == relid && fronts[i].due > now &&
 			strcmp(fronts[i].queue, queue) == 0)
@@ -122,8 +134,10 @@ set_place(TckptFront *front, int priority, TimestampTz at)
 {
 	TckptPlace *place = find_place(front, priority);
 
-	if (place != NULL)
-		place->from = at - LATE_COMMIT;
+	if (place == NULL)
+		return;
+	place->from = at - LATE_COMMIT;
+	front->since = Max(front->since, at);
 }
 
 /* The first event of a priority was found at this time, or none before it. */
@@ -158,6 +172,7 @@ tckpt_front_learn(Oid relid, const char *queue, const TckptSearch *search,
 	front->number = ++nsearches;
 	front->relid = relid;
 	strlcpy(front->queue, queue, sizeof(front->queue));
+	front->since = now;
 	front->due = end + Max(FRONT_INTERVAL, FRONT_SHARE * (end - search->began));
 	front->complete = first == NULL;
 	front->nplaces = 0;

@@ -26,7 +26,8 @@ typedef struct TckptFront
 	uint64		number;			/* of the search that has found it */
 	Oid			relid;
 	char		queue[NAMEDATALEN];
-	TimestampTz due;			/* until then it is good */
+	TimestampTz since;			/* it is good from then on, */
+	TimestampTz due;			/* and until then */
 	bool		complete;		/* there was nothing of other priorities */
 	int			nplaces;		/* at least one */
 	TckptPlace	places[TCKPT_MAX_PLACES];	/* of falling priority */
