@@ -44,12 +44,6 @@ await()
 	tc_die "it took too long until $2"
 }
 
-# start SERVER DATA
-start()
-{
-	tc_user "$tc_bin/pg_ctl" -s -w -D "$tc_home/$2" -l "$tc_home/$2.log" start
-}
-
 cleanup()
 {
 	for worker in $workers; do
@@ -116,7 +110,7 @@ await 5433 '(SELECT bool_and(processed) FROM jobs)'
 say '   All jobs of server 0 are done.'
 
 say '' '5. Server 1 comes back. Its workers have tried to connect all the time, and go on.'
-start 5434 shard1
+tc_user "$tc_bin/pg_ctl" -s -w -D "$tc_home/shard1" -l "$tc_home/shard1.log" start
 await 5434 '(SELECT bool_and(processed) FROM jobs)'
 for port in 5433 5434; do
 	show $port 'SELECT job, count(*), count(DISTINCT number) FROM written GROUP BY job ORDER BY job'
