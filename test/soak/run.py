@@ -220,7 +220,10 @@ def main(minutes: float) -> int:
         print(error)
     checks.check("no worker met an error", not any(w.errors for w in workers))
     checks.check("nor did what was done to the tables", not upkeep.errors)
-    checks.check("all of it was done", upkeep.done["reindexes"] >= 3 and upkeep.done["vacuums"] > 0)
+    checks.check(
+        "tables were vacuumed, and indexes made anew",
+        upkeep.done["reindexes"] >= 3 and upkeep.done["vacuums"] > 0,
+    )
     ledger(checks, observer)
     bounded(checks, periods, "contexts", "what a backend has in use does not grow", MEMORY)
     bounded(checks, periods, "private", "nor what its process has", PRIVATE)
