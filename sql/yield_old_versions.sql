@@ -83,7 +83,7 @@ CREATE POLICY few ON steps AS RESTRICTIVE FOR SELECT USING (coalesce((checkpoint
 SET ROLE regress_tckpt_worker;
 SELECT tasker_checkpoint_save(:'s1', '500', 500); -- fail
 ROLLBACK TO before;
--- where a trigger keeps the row as it was it is not tried once more
+-- where a trigger keeps the row as it was it is tried once more: it might have been made anew
 RESET ROLE;
 CREATE TRIGGER "1" BEFORE UPDATE ON steps FOR EACH STATEMENT EXECUTE FUNCTION told();
 CREATE TRIGGER "2" BEFORE UPDATE ON steps FOR EACH ROW EXECUTE FUNCTION kept();

@@ -24,6 +24,9 @@ static const Oid row_types[] = {JSONBOID, BOOLOID, UUIDOID};
 /* Rows that a walk fetches at a time; long checkpoints are still out of line */
 #define SCAN_BATCH	100
 
+/* A row that is made anew while it is waited for is looked for so often */
+#define MAX_TRIES	2
+
 struct TckptStepScan
 {
 	TckptSteps *steps;
@@ -264,14 +267,28 @@ raise_not_updated(TckptSteps *steps, const pg_uuid_t *step)
 }
 
 /*
+ * A statement that has waited for whoever deletes a row finds none, also where he
+ * has made it anew: that one is newer than the statement.  Another statement sees
+ * it.  Raises P0002 and 55000 where that is of no use.
+ */
+static void
+require_another_try(TckptSteps *steps, const pg_uuid_t *step, int tries)
+{
+	TckptStep	row;
+
+	if (tries == MAX_TRIES || !tckpt_steps_peek(steps, step, &row))
+		raise_not_updated(steps, step);
+}
+
+/*
  * The newest version of a step's row, locked until the transaction ends.
  * Raises P0002, and 55000 if the caller may see the row but not change it.
  */
 void
 tckpt_steps_lock(TckptSteps *steps, const pg_uuid_t *step, TckptStep *row)
 {
-	if (!select_step(steps, TCKPT_STATEMENT_LOCK, step, row))
-		raise_not_updated(steps, step);
+	for (int tries = 1; !select_step(steps, TCKPT_STATEMENT_LOCK, step, row); tries++)
+		require_another_try(steps, step, tries);
 }
 
 /*
@@ -294,11 +311,17 @@ tckpt_steps_write(TckptSteps *steps, const TckptRequest *request,
 
 	memset(outcome, 0, sizeof(*outcome));
 	outcome->dispatch.context = CurrentMemoryContext;
-	tckpt_write_as_caller(&reader);
-	SPI_connect();
-	changed = tckpt_steps_execute_write(steps, parts, &announcement, &reader);
-	SPI_finish();
-	tckpt_read_done(&reader);
+	for (int tries = 1;; tries++)
+	{
+		tckpt_write_as_caller(&reader);
+		SPI_connect();
+		changed = tckpt_steps_execute_write(steps, parts, &announcement, &reader);
+		SPI_finish();
+		tckpt_read_done(&reader);
+		if (changed > 0 || outcome->guarded)
+			break;
+		require_another_try(steps, &request->step, tries);
+	}
 
 	if (changed == 0 && outcome->verdict == TCKPT_ADMITTED)
 		raise_not_updated(steps, &request->step);
