@@ -181,8 +181,9 @@ find_work(const Wait *wait, TckptSteps *steps, bool row_security, TckptEvent *ev
 }
 
 /*
- * Looks for something to claim.  If it was woken for an offer that is not for it, or
- * that the claim which follows might leave, somebody else is woken for that.
+ * Looks for something to claim, first for what it was woken for: walks meet that from
+ * then on.  If it is not for it, or the claim which follows might leave it, somebody
+ * else is woken for that.
  */
 static bool
 look(const Wait *wait, const TckptOffer *offer)
@@ -191,13 +192,13 @@ look(const Wait *wait, const TckptOffer *offer)
 	bool		row_security = tckpt_steps_has_row_security(steps);
 	TckptEvent	event;
 	TckptEvent	offered;
+	bool		is_there = offer != NULL &&
+		tckpt_event_is_offered(wait->function, &offer->event_id, &offered);
 	bool		found = find_work(wait, steps, row_security, &event);
-	bool		is_there;
 	bool		is_ours;
 
 	if (offer == NULL)
 		return found;
-	is_there = tckpt_event_is_offered(wait->function, &offer->event_id, &offered);
 	is_ours = is_there && is_awaited(wait, &offered) &&
 		is_for_caller(steps, row_security, &offered);
 	if (!is_there ||

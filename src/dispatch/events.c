@@ -34,6 +34,7 @@
 #include "utils/timestamp.h"
 
 #include "dispatch/events.h"
+#include "dispatch/front.h"
 #include "tasker_checkpoint.h"
 
 /* A walk over the table, along an index if there is one */
@@ -446,7 +447,10 @@ tckpt_event_is_taken(Relation rel, const TckptEvent *event)
 	return taken;
 }
 
-/* Whether an event is there, and can be claimed, and nobody is about to do so. */
+/*
+ * Whether an event is there, and can be claimed, and nobody is about to do so.  If so
+ * the walks of this session meet it from now on.
+ */
 bool
 tckpt_event_is_offered(Oid function, const pg_uuid_t *event_id, TckptEvent *event)
 {
@@ -457,6 +461,8 @@ tckpt_event_is_offered(Oid function, const pg_uuid_t *event_id, TckptEvent *even
 	offered = read_visible(rel, TCKPT_BY_EVENT, event_id, snapshot, event) &&
 		tckpt_event_is_claimable(event, GetCurrentTimestamp()) &&
 		!tckpt_event_is_taken(rel, event);
+	if (offered)
+		tckpt_front_include(RelationGetRelid(rel), event);
 	UnregisterSnapshot(snapshot);
 	table_close(rel, NoLock);
 	return offered;

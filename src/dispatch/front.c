@@ -9,7 +9,7 @@
  * where it has found the first event, and begins there.  What a slow commit has
  * put before that place, or what comes with a priority that was not met, is found
  * by the next walk from the front, which comes after a while that grows with its
- * cost.
+ * cost; and before, by a session that is woken for it.
  *
  * Code of others may run while a walk is under way, and walk itself: so each has a
  * copy, and what it finds is remembered unless the front was searched for anew.  What
@@ -146,6 +146,30 @@ tckpt_front_move(TckptFront *front, int priority, TimestampTz at)
 {
 	set_place(front, priority, at);
 	remember(front);
+}
+
+/*
+ * An event is offered.  Where a walk from what is remembered would not meet it, since
+ * it was committed late, or its priority was not met before, that is mended.
+ */
+void
+tckpt_front_include(Oid relid, const TckptEvent *event)
+{
+	for (int i = 0; i < MAX_QUEUES; i++)
+	{
+		TckptFront *front = &fronts[i];
+		TckptPlace *place;
+
+		if (front->relid != relid || strcmp(front->queue, event->queue) != 0 ||
+			(!front->complete &&
+			 event->priority < front->places[front->nplaces - 1].priority))
+			continue;
+		place = find_place(front, event->priority);
+		if (place == NULL)
+			front->due = 0;
+		else if (place->from == 0 || place->from > event->available_at)
+			place->from = event->available_at - LATE_COMMIT;
+	}
 }
 
 /* Below its places nothing was found. */

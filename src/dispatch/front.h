@@ -46,6 +46,7 @@ extern void tckpt_front_learn(Oid relid, const char *queue,
 							  const TckptSearch *search, TimestampTz now,
 							  const TckptEvent *first);
 extern void tckpt_front_move(TckptFront *front, int priority, TimestampTz at);
+extern void tckpt_front_include(Oid relid, const TckptEvent *event);
 extern void tckpt_front_complete(TckptFront *front);
 extern void tckpt_front_forget(void);
 

@@ -255,6 +255,39 @@ foreach (
 	stop_all(@workers);
 }
 
+# One that has found the front of its queue long, and begins behind that for a while, meets
+# all the same what it is woken for: what was committed late, and what was moved there.
+my $worker = q{DO $$BEGIN
+	PERFORM tasker_checkpoint_claim('w', queues => '{long}');
+	COMMIT;
+	CALL work('w', '{long}', 1);
+END$$};
+my $earlier = q{; UPDATE tasker_checkpoint_events SET available_at = available_at - interval '1 minute'};
+$node->safe_psql('postgres', q{BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'old'});
+foreach (
+	[ 'what is committed late', 'BEGIN', dispatch_sql(1, ", 'long'") . $earlier, 'SELECT asleep()', 'COMMIT' ],
+	[ 'what is moved there', dispatch_sql(1, ", 'other'") . $earlier, 'COMMIT', 'BEGIN', dispatch_sql(2, ", 'none'"),
+		'SELECT asleep()', dispatch_sql(1, ", 'long', 7"), 'COMMIT' ])
+{
+	my ($what, @statements) = @$_;
+
+	$node->safe_psql('postgres', q{DO $$BEGIN
+		FOR i IN 1 .. 15 LOOP
+			PERFORM tasker_checkpoint_dispatch(id, 'long') FROM steps;
+			PERFORM tasker_checkpoint_complete(event_id) FROM tasker_checkpoint_events;
+		END LOOP;
+	END$$});
+	@workers = (background(join('; ', @statements)));
+	$node->poll_query_until('postgres', q{
+		SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'waiting' AND query LIKE '%asleep%' AND backend_xid IS NOT NULL})
+	  or BAIL_OUT("$what: not begun");
+	push @workers, background($worker);
+	$node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM claims') or BAIL_OUT("$what: nobody is woken");
+	is($node->safe_psql('postgres', 'SELECT count(id) FROM claims'), 1, "$what: it is claimed by who is woken");
+	stop_all(@workers);
+}
+$node->safe_psql('postgres', q{ROLLBACK PREPARED 'old'});
+
 # A woken one is killed: the server restarts, and what was offered is claimed.
 @workers = map { background("CALL work('w$_')") } 1 .. 3;
 are_asleep(3);
