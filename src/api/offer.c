@@ -201,18 +201,17 @@ dispatch_step(Oid function, const pg_uuid_t *step, const Offer *offer,
 		if (event->has_event)
 		{
 			TckptEvent	held = *event;
-			bool		changes;
+			bool		offered = is_offered(event);
+			bool		changes = offered && place_event(offer, event);
 
-			if (!is_offered(event))
-				return false;
-			changes = place_event(offer, event);
+			/* also one whose lease ran out, which workers claim, too */
 			tckpt_dispatch_hold(&held, changes);
 			if (changes)
 			{
 				(void) tckpt_event_update(function, event);
 				tckpt_dispatch_wake(event, false);
 			}
-			return true;
+			return offered;
 		}
 
 		event->step = *step;

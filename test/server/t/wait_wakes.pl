@@ -239,11 +239,13 @@ foreach (
 	END$$} ],
 	[ 'one whose session is terminated', $claim, 'SELECT asleep()', 'SELECT pg_terminate_backend(pg_backend_pid())' ],
 	[ 'a dispatch that moves it and is rolled back', dispatch_sql(1, ", 'other'"), 'SELECT asleep()', 'ROLLBACK' ],
-	[ 'a dispatch that changes nothing', dispatch_sql(1), 'SELECT asleep()', 'COMMIT' ])
+	[ 'a dispatch that changes nothing', dispatch_sql(1), 'SELECT asleep()', 'COMMIT' ],
+	[ 'one of a step whose lease ran out', dispatch_sql(1), 'SELECT asleep()', 'COMMIT' ])
 {
 	my ($what, @statements) = @$_;
 
 	$node->safe_psql('postgres', dispatch_sql(1));
+	$node->safe_psql('postgres', q{SELECT count(*) FROM tasker_checkpoint_claim('gone', '1 ms')}) if $what =~ /lease/;
 	@workers = (background(join('; ', 'BEGIN', @statements)));
 	$node->poll_query_until('postgres', q{
 		SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'waiting' AND backend_xid IS NOT NULL})
