@@ -18,7 +18,6 @@
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "nodes/pg_list.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -347,6 +346,19 @@ tckpt_attached_open(Oid function, LOCKMODE lockmode)
 	}
 }
 
+/*
+ * Whether a table is a partition of another, at whatever depth.  One that is being
+ * detached concurrently is until that ends: statements that have begun before write
+ * to it still.
+ */
+static bool
+is_partition_of(Oid relid, Oid ancestor)
+{
+	while (relid != ancestor && get_rel_relispartition(relid))
+		relid = get_partition_parent(relid, true);
+	return relid == ancestor;
+}
+
 /* Whether a trigger that calls the guard is the attached table's, or a clone. */
 static bool
 find_coverage(Oid guard, Relation rel, const Trigger *trigger, bool *contested)
@@ -358,8 +370,7 @@ find_coverage(Oid guard, Relation rel, const Trigger *trigger, bool *contested)
 	if (trigger->tgoid == attached.oid)
 		return true;
 	return trigger->tgisclone && rel->rd_rel->relispartition &&
-		list_member_oid(get_partition_ancestors(RelationGetRelid(rel)),
-						attached.relid);
+		is_partition_of(RelationGetRelid(rel), attached.relid);
 }
 
 /*
