@@ -154,6 +154,14 @@ is_claimed(Oid function, const pg_uuid_t *step)
 		tckpt_event_is_leased(&event, GetCurrentTimestamp());
 }
 
+/* Whether a step is due, and nobody has it to whom that matters. */
+static bool
+is_free(Oid function, const Sweep *sweep, const pg_uuid_t *step,
+		const TckptStep *row, Jsonb **rest)
+{
+	return is_due(sweep, row, rest) && !(sweep->remove && is_claimed(function, step));
+}
+
 /* Goes over the steps; returns the number of checkpoints changed. */
 static int64
 sweep_steps(FunctionCallInfo fcinfo, TckptSteps *steps, const Sweep *sweep)
@@ -176,11 +184,10 @@ sweep_steps(FunctionCallInfo fcinfo, TckptSteps *steps, const Sweep *sweep)
 		Jsonb	   *rest;
 
 		CHECK_FOR_INTERRUPTS();
-		if (is_due(sweep, &row, &rest) &&
-			!(sweep->remove && is_claimed(fcinfo->flinfo->fn_oid, &step)) &&
+		if (is_free(fcinfo->flinfo->fn_oid, sweep, &step, &row, &rest) &&
 			(sweep->dry_run ||
 			 (tckpt_steps_try_lock(steps, &step, &row) &&
-			  is_due(sweep, &row, &rest) &&
+			  is_free(fcinfo->flinfo->fn_oid, sweep, &step, &row, &rest) &&
 			  tckpt_steps_store(steps, &step, rest))))
 			count++;
 		MemoryContextReset(context);
