@@ -6,8 +6,10 @@
  * What is written reaches every index and fires every AFTER ROW trigger, as the
  * caller, at the end of the write, as it does where a change is replicated:
  * tools that copy a table while it is written go by such triggers.  All others
- * can't be served here, and nothing is written while there are any.  Rules,
- * policies and CHECK constraints do not apply.
+ * can't be served here, and nothing is written while there are any.  Nor is
+ * anything changed that is published and could not be found on the other side:
+ * the executor refuses that, too.  Rules, policies and CHECK constraints do not
+ * apply.
  *
  * Each write ends with a new command, so that the next look in this
  * transaction sees it.
@@ -283,6 +285,7 @@ tckpt_own_update(Relation rel, ItemPointer tid, TupleTableSlot *slot,
 	TM_Result	result;
 
 	check_triggers(rel);
+	CheckCmdReplicaIdentity(rel, CMD_UPDATE);
 	result = tckpt_tuple_update(rel, &old, slot, GetCurrentCommandId(true),
 								GetLatestSnapshot(), &failure, &lockmode, &indexes);
 	if (result != TM_Ok)
@@ -319,6 +322,7 @@ tckpt_own_delete(Relation rel, ItemPointer tid)
 	TM_Result	result;
 
 	check_triggers(rel);
+	CheckCmdReplicaIdentity(rel, CMD_DELETE);
 	result = tckpt_tuple_delete(rel, &old, GetCurrentCommandId(true),
 								GetLatestSnapshot(), &failure);
 	if (result != TM_Ok)
