@@ -197,6 +197,42 @@ RESET ROLE;
 DROP RULE also ON steps;
 SELECT count(*) FROM other;
 
+-- one that updates as many rows elsewhere, or answers with a row: nothing was written
+INSERT INTO other VALUES (:'s2', '"other"');
+CREATE RULE elsewhere AS ON UPDATE TO steps DO INSTEAD UPDATE other SET checkpoint = '"changed"' WHERE workflow_step_uuid = OLD.workflow_step_uuid;
+GRANT UPDATE, SELECT ON other TO regress_tckpt_worker;
+SET ROLE regress_tckpt_worker;
+SELECT tasker_checkpoint_yield(:'s1', '4', 4); -- fail
+SELECT tasker_checkpoint_clear(:'s1'); -- fail
+SELECT tasker_checkpoint_reset_for_retry(:'s1'); -- fail
+SELECT tasker_checkpoint_trim(0); -- fail
+RESET ROLE;
+DROP RULE elsewhere ON steps;
+CREATE RULE elsewhere AS ON UPDATE TO steps DO INSTEAD SELECT OLD.workflow_step_uuid;
+SET ROLE regress_tckpt_worker;
+SELECT tasker_checkpoint_clear(:'s1'); -- fail
+RESET ROLE;
+DROP RULE elsewhere ON steps;
+-- one for some rows
+CREATE RULE elsewhere AS ON UPDATE TO steps WHERE OLD.workflow_step_uuid = '00000000-0000-0000-0000-000000000002' DO INSTEAD UPDATE other SET checkpoint = NULL;
+SET ROLE regress_tckpt_worker;
+SELECT sequence FROM tasker_checkpoint_yield(:'s1', '4', 4);
+SELECT tasker_checkpoint_yield(:'s2', '4', 4); -- fail
+RESET ROLE;
+DROP RULE elsewhere ON steps;
+SELECT count(*) FROM other WHERE checkpoint = '"changed"' OR checkpoint IS NULL;
+SELECT cursor, sequence FROM tasker_checkpoint_load(:'s1');
+
+-- a BEFORE trigger that gives the step another key while a yield dispatches it
+CREATE FUNCTION rename() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.workflow_step_uuid := ''00000000-0000-0000-0000-000000000003''; RETURN NEW; END';
+DELETE FROM tasker_checkpoint_events;
+CREATE TRIGGER a_rename BEFORE UPDATE ON steps FOR EACH ROW EXECUTE FUNCTION rename();
+SET ROLE regress_tckpt_worker;
+SELECT tasker_checkpoint_yield(:'s2', '5', 5); -- fail
+RESET ROLE;
+DROP TRIGGER a_rename ON steps;
+SELECT workflow_step_uuid FROM steps ORDER BY workflow_step_uuid;
+
 -- the guard is not made to be called otherwise
 SELECT tasker_checkpoint_guard(); -- fail
 \echo :SQLSTATE
@@ -236,6 +272,6 @@ SET client_min_messages = error;
 DROP VIEW misused_view;
 DROP EXTENSION tasker_checkpoint;
 DROP TABLE steps, other, misused;
-DROP FUNCTION add_key, break, remove, suppress, raise, recurse, again, clear, shown;
+DROP FUNCTION add_key, break, remove, suppress, raise, recurse, again, clear, shown, rename;
 DROP OWNED BY regress_tckpt_worker;
 DROP ROLE regress_tckpt_worker;

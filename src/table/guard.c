@@ -464,6 +464,11 @@ tasker_checkpoint_guard(PG_FUNCTION_ARGS)
 	}
 	row = guard_row(&write);
 	if (has_new_key)
+	{
+		/* a yield has dispatched it by now */
+		if (write.own != NULL)
+			leave_key(&write);
 		begin_key(&write, key);
+	}
 	return PointerGetDatum(row);
 }

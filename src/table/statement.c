@@ -22,6 +22,7 @@
 #include "catalog/pg_type.h"
 #include "executor/instrument.h"
 #include "lib/stringinfo.h"
+#include "parser/parsetree.h"
 #include "utils/array.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -234,6 +235,28 @@ array_of_keys(const pg_uuid_t *keys, int nkeys)
 }
 
 /*
+ * Whether a rule has made something else of an UPDATE, which may change as many
+ * rows elsewhere.
+ */
+static bool
+is_rewritten(SPIPlanPtr plan, Oid relid)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+	ListCell   *lc;
+
+	if (source->commandTag != CMDTAG_UPDATE)
+		return false;
+	foreach(lc, source->query_list)
+	{
+		Query	   *query = lfirst_node(Query, lc);
+
+		if (query->canSetTag && query->commandType == CMD_UPDATE)
+			return rt_fetch(query->resultRelation, query->rtable)->relid != relid;
+	}
+	return true;
+}
+
+/*
  * Runs a statement, inside SPI_connect, on a step, or on those of an array.
  * Returns the number of rows that it found or changed.
  */
@@ -257,7 +280,8 @@ tckpt_steps_execute(TckptSteps *steps, TckptStatement statement,
 
 	rc = execute_announced(plan, values, nulls, statement == TCKPT_STATEMENT_READ,
 						   announcement);
-	if (rc != SPI_OK_SELECT && rc != SPI_OK_UPDATE && rc != SPI_OK_UPDATE_RETURNING)
+	if ((rc != SPI_OK_SELECT && rc != SPI_OK_UPDATE && rc != SPI_OK_UPDATE_RETURNING) ||
+		is_rewritten(plan, steps->trigger.relid))
 	{
 		tckpt_attached_distrust();
 		ereport(ERROR,
