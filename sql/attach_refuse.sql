@@ -37,6 +37,11 @@ CREATE TABLE a_parent (k uuid PRIMARY KEY);
 CREATE TABLE a_child () INHERITS (a_parent);
 SELECT tasker_checkpoint_attach('a_parent', 'k'); -- fail
 SELECT tasker_checkpoint_attach(0::regclass, 'k'); -- fail
+-- nor the extension's own, though they have a key
+RESET ROLE;
+SELECT tasker_checkpoint_attach('tasker_checkpoint_events', 'step_uuid'); -- fail
+SELECT tasker_checkpoint_attach('tasker_checkpoint_archive', 'step_uuid'); -- fail
+SET ROLE regress_tckpt_owner;
 \set VERBOSITY sqlstate
 SELECT tasker_checkpoint_attach('a_missing_table', 'k'); -- fail
 \set VERBOSITY default

@@ -111,6 +111,15 @@ BEGIN
                           ELSE 'It is not an ordinary or partitioned table.' END;
     END IF;
 
+    IF EXISTS (SELECT FROM pg_depend t
+               JOIN pg_depend g ON g.refclassid = t.refclassid AND g.refobjid = t.refobjid AND g.deptype = 'e'
+               WHERE t.classid = 'pg_class'::regclass AND t.objid = steps AND t.deptype = 'e'
+               AND g.classid = 'pg_proc'::regclass AND g.objid = guard) THEN
+        RAISE EXCEPTION '% cannot be the steps table', rel.name
+            USING ERRCODE = 'wrong_object_type',
+            DETAIL = 'It is a table of the extension''s own.';
+    END IF;
+
     -- the locks that ADD COLUMN and CREATE TRIGGER take, before anything is
     -- looked at
     EXECUTE format('LOCK TABLE %s IN %s MODE', rel.name,
