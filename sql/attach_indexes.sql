@@ -184,6 +184,11 @@ SELECT indexes('jobs');
 CREATE INDEX idx_jobs_checkpoint_exists ON jobs (id) WHERE checkpoint IS NOT NULL;
 SELECT tasker_checkpoint_attach('jobs', 'id', create_indexes => true);
 SELECT indexes('jobs');
+-- so it is where the server quotes all names that it prints
+SET quote_all_identifiers = on;
+SELECT tasker_checkpoint_attach('jobs', 'id', create_indexes => true);
+RESET quote_all_identifiers;
+SELECT indexes('jobs');
 DROP INDEX mine;
 RESET client_min_messages;
 SELECT tasker_checkpoint_detach();

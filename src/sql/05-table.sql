@@ -202,6 +202,7 @@ CREATE FUNCTION tasker_checkpoint_attach_indexes(
 RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET quote_all_identifiers = off
 AS $indexes$
 DECLARE
     rel record;

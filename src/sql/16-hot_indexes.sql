@@ -7,6 +7,7 @@ RETURNS TABLE (name text, detail text, statement text)
 LANGUAGE sql STABLE PARALLEL SAFE
 ROWS 3
 SET search_path = pg_catalog, pg_temp
+SET quote_all_identifiers = off
 BEGIN ATOMIC
     -- expressions as the server prints them: what leaves a text as long as it is,
     -- and what takes a value out of a document
