@@ -141,6 +141,9 @@ SELECT * FROM health(NULL, NULL, NULL, NULL, NULL, NULL, NULL);
 SELECT * FROM health('-1 day', -1, '-1 day', '-1 day', '-1 day', -1, -1);
 -- more than there can be
 SELECT name, finding FROM health('1000 years', 2147483647, '1000 years', '1000 years', '1000 years', 2147483647, 2147483647);
+-- and more than there is time, as long as an interval can be
+SELECT name, finding FROM health('178000000 years', 5, '178000000 years', '178000000 years', '178000000 years', 0, 0);
+SELECT count(*) FROM tasker_checkpoint_health(old_snapshot => '178000000 years', stale => '6000 years') WHERE finding = 'old_snapshot';
 -- the view has the defaults
 SELECT count(*) FROM (TABLE tasker_checkpoint_health EXCEPT SELECT * FROM tasker_checkpoint_health()) x;
 SELECT count(*) FROM tasker_checkpoint_health v JOIN tasker_checkpoint_health() f ON to_jsonb(v) - 'figure' = to_jsonb(f) - 'figure';

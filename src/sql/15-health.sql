@@ -113,15 +113,16 @@ RETURNS TABLE (
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 BEGIN ATOMIC
     WITH threshold AS (
-        -- in seconds, claims, percent and bytes; NULL turns a finding off
-        SELECT CASE WHEN stale > interval '0' THEN pg_catalog.date_part('epoch', stale) END AS stale,
+        -- in seconds, claims, percent and bytes; NULL turns a finding off. Two thousand
+        -- years are as good as more, which lead to no time that there is
+        SELECT CASE WHEN stale > interval '0' THEN least(pg_catalog.date_part('epoch', stale), 63072000000::double precision) END AS stale,
                CASE WHEN stalled > 0 THEN stalled END AS stalled,
-               CASE WHEN expired > interval '0' THEN pg_catalog.date_part('epoch', expired) END AS expired,
-               CASE WHEN unclaimed > interval '0' THEN pg_catalog.date_part('epoch', unclaimed) END AS unclaimed,
-               CASE WHEN paused > interval '0' THEN pg_catalog.date_part('epoch', paused) END AS paused,
+               CASE WHEN expired > interval '0' THEN least(pg_catalog.date_part('epoch', expired), 63072000000::double precision) END AS expired,
+               CASE WHEN unclaimed > interval '0' THEN least(pg_catalog.date_part('epoch', unclaimed), 63072000000::double precision) END AS unclaimed,
+               CASE WHEN paused > interval '0' THEN least(pg_catalog.date_part('epoch', paused), 63072000000::double precision) END AS paused,
                CASE WHEN near_limit > 0 THEN near_limit::bigint END AS near_limit,
                CASE WHEN long_cursor > 0 THEN long_cursor::bigint END AS long_cursor,
-               CASE WHEN old_snapshot > interval '0' THEN pg_catalog.date_part('epoch', old_snapshot) END AS old_snapshot
+               CASE WHEN old_snapshot > interval '0' THEN least(pg_catalog.date_part('epoch', old_snapshot), 63072000000::double precision) END AS old_snapshot
     ), known AS (
         -- what is the same for all steps; what has been so since before these times
         -- is over its threshold
