@@ -95,6 +95,32 @@ check_triggers(Relation rel)
 	}
 }
 
+/*
+ * Raises 55000 for a NULL where somebody has forbidden it, as the executor refuses
+ * it: whoever reads a row takes it for granted that there is none.
+ */
+static void
+check_not_null(Relation rel, TupleTableSlot *slot)
+{
+	TupleDesc	tupdesc = RelationGetDescr(rel);
+
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
+
+		if (att->attnotnull && slot_attisnull(slot, i + 1))
+			ereport(ERROR,
+					(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("column \"%s\" of table \"%s\" must not be NOT NULL",
+							NameStr(att->attname), RelationGetRelationName(rel)),
+					 errdetail("It is to be NULL in a row that is written."),
+					 errhint("Run ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL.",
+							 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+														RelationGetRelationName(rel)),
+							 quote_identifier(NameStr(att->attname)))));
+	}
+}
+
 /* The table as a range table, where triggers ask which columns are set: all. */
 static void
 init_range_table(EState *estate, Relation rel)
@@ -161,6 +187,7 @@ tckpt_own_insert(Relation rel, TupleTableSlot *slot)
 	List	   *recheck;
 
 	check_triggers(rel);
+	check_not_null(rel, slot);
 	begin_write(&writer, rel);
 	open_indexes(&writer, false);
 	slot->tts_tableOid = RelationGetRelid(rel);
@@ -211,6 +238,7 @@ tckpt_own_insert_new(Relation rel, TupleTableSlot *slot,
 	bool		inserted = false;
 
 	check_triggers(rel);
+	check_not_null(rel, slot);
 	begin_write(&writer, rel);
 	open_indexes(&writer, true);
 	arbiters = find_arbiters(rel, &writer, key);
@@ -285,6 +313,7 @@ tckpt_own_update(Relation rel, ItemPointer tid, TupleTableSlot *slot,
 	TM_Result	result;
 
 	check_triggers(rel);
+	check_not_null(rel, slot);
 	CheckCmdReplicaIdentity(rel, CMD_UPDATE);
 	result = tckpt_tuple_update(rel, &old, slot, GetCurrentCommandId(true),
 								GetLatestSnapshot(), &failure, &lockmode, &indexes);
