@@ -142,6 +142,23 @@ SELECT trail(:'s1');
 SELECT tasker_checkpoint_clear(:'s1');
 SELECT trail(:'s1');
 
+-- so it is under an access method of another name that stores as heap does
+SET client_min_messages = error;
+CREATE ACCESS METHOD regress_tckpt_heap TYPE TABLE HANDLER heap_tableam_handler;
+ALTER TABLE steps SET ACCESS METHOD regress_tckpt_heap;
+CALL secret();
+INSERT INTO steps VALUES (:'s1') ON CONFLICT (workflow_step_uuid) DO UPDATE SET tenant = 'regress_tckpt_b';
+SELECT trail(:'s1');
+-- a row that is made anew by the statement that deletes it keeps its event
+SELECT tasker_checkpoint_dispatch(:'s1') IS NOT NULL AS dispatched;
+WITH gone AS (DELETE FROM steps RETURNING *) INSERT INTO steps SELECT * FROM gone;
+SELECT count(*) FROM tasker_checkpoint_events;
+DELETE FROM steps;
+SELECT count(*) FROM tasker_checkpoint_events;
+ALTER TABLE steps SET ACCESS METHOD heap;
+DROP ACCESS METHOD regress_tckpt_heap;
+RESET client_min_messages;
+
 -- nothing of the archive is needed where it is not used, or not as it was
 SET tasker_checkpoint.archive_history = off;
 ALTER TABLE tasker_checkpoint_archive RENAME TO renamed;

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/tableam.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
@@ -58,7 +59,7 @@ find_index(Relation rel, AttrNumber attno)
 /*
  * As SnapshotDirty has it who is at the row is in the snapshot.  In a partition that
  * is stored elsewhere, or otherwise, none is found: it may have become one since the
- * table was attached.
+ * table was attached.  Another access method may store as heap does.
  */
 static bool
 find_row(Relation rel, Oid index, ScanKey key, Snapshot snapshot,
@@ -68,7 +69,7 @@ find_row(Relation rel, Oid index, ScanKey key, Snapshot snapshot,
 	HeapTuple	tuple;
 	bool		found;
 
-	if (rel->rd_rel->relam != HEAP_TABLE_AM_OID)
+	if (rel->rd_tableam != GetHeapamTableAmRoutine())
 		return false;
 	scan = systable_beginscan(rel, index, OidIsValid(index), snapshot, 1, key);
 	tuple = systable_getnext(scan);
