@@ -22,7 +22,6 @@
 #include "catalog/pg_type.h"
 #include "executor/instrument.h"
 #include "lib/stringinfo.h"
-#include "parser/parsetree.h"
 #include "utils/array.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -239,7 +238,7 @@ array_of_keys(const pg_uuid_t *keys, int nkeys)
  * rows elsewhere.
  */
 static bool
-is_rewritten(SPIPlanPtr plan, Oid relid)
+is_rewritten(SPIPlanPtr plan)
 {
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
 	ListCell   *lc;
@@ -250,8 +249,8 @@ is_rewritten(SPIPlanPtr plan, Oid relid)
 	{
 		Query	   *query = lfirst_node(Query, lc);
 
-		if (query->canSetTag && query->commandType == CMD_UPDATE)
-			return rt_fetch(query->resultRelation, query->rtable)->relid != relid;
+		if (query->canSetTag)
+			return query->querySource != QSRC_ORIGINAL;
 	}
 	return true;
 }
@@ -281,7 +280,7 @@ tckpt_steps_execute(TckptSteps *steps, TckptStatement statement,
 	rc = execute_announced(plan, values, nulls, statement == TCKPT_STATEMENT_READ,
 						   announcement);
 	if ((rc != SPI_OK_SELECT && rc != SPI_OK_UPDATE && rc != SPI_OK_UPDATE_RETURNING) ||
-		is_rewritten(plan, steps->trigger.relid))
+		is_rewritten(plan))
 	{
 		tckpt_attached_distrust();
 		ereport(ERROR,
