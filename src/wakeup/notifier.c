@@ -119,6 +119,8 @@ tckpt_notifier_main(Datum arg)
 	uint32		wait_event = tckpt_wait_event("TaskerCheckpointNotifierMain");
 
 	pqsignal(SIGTERM, die);
+	/* there is no statement to be cancelled; an error would end the worker */
+	pqsignal(SIGINT, PG_SIG_IGN);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 
