@@ -159,11 +159,6 @@ tckpt_check_indexes(ResultRelInfo *target, TupleTableSlot *slot, EState *estate,
 #endif
 }
 
-/* Since 19 a handler gets more than the signal's number */
-#ifndef PG_SIG_IGN
-#define PG_SIG_IGN SIG_IGN
-#endif
-
 /*
  * Whether the new version of a row is a HOT one, and only indexes that summarize
  * pages, as BRIN does, want to hear of it; there is no such update before 16

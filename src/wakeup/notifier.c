@@ -109,6 +109,12 @@ override_settings(void)
 		SetConfigOption("transaction_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
 }
 
+/* SIGINT: there is no statement to be cancelled; an error would end the worker. */
+static void
+refuse_cancel(SIGNAL_ARGS)
+{
+}
+
 /* The worker. */
 void
 tckpt_notifier_main(Datum arg)
@@ -119,8 +125,7 @@ tckpt_notifier_main(Datum arg)
 	uint32		wait_event = tckpt_wait_event("TaskerCheckpointNotifierMain");
 
 	pqsignal(SIGTERM, die);
-	/* there is no statement to be cancelled; an error would end the worker */
-	pqsignal(SIGINT, PG_SIG_IGN);
+	pqsignal(SIGINT, refuse_cancel);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 
