@@ -26,6 +26,7 @@ listen_addresses = ''
 unix_socket_directories = '{directory}'
 port = {port}
 max_connections = 200
+max_prepared_transactions = 50
 fsync = off
 autovacuum_naptime = 1s
 log_connections = on

@@ -2,8 +2,9 @@
 
 The clients' iterate does it, in batches, by two workers of each language: one
 has the step, and one waits.  What happens is done to the one that has it, when
-so much of the job is done as the seed says.  In the end each row is there
-exactly once, and the step was completed once.
+so much of the job is done as the seed says; until then a lock, which a crash
+does not break, keeps the next batch from being done.  In the end each row is
+there exactly once, and the step was completed once.
 """
 
 import random
@@ -26,8 +27,10 @@ DISTURBANCES = ("kill", "terminate", "freeze")
 # each of them once for a small job, several times for a large one
 SMALL = 100_000
 TIMES = 3
-# of the job, the part in which they happen
+# of the job, the part in which they happen; in each share of it one does, and
+# in the first half of that
 BEGIN, END = 0.05, 0.85
+HALF = 0.5
 RESTARTS = (0.3, 0.6)
 # rows that are done in a second, if all goes very slowly
 MIN_SPEED = 2000.0
@@ -39,6 +42,29 @@ INSERT INTO numbers SELECT generate_series(0, {} - 1);
 ANALYZE numbers;
 -- what a frozen worker has locked is let go
 ALTER DATABASE {} SET idle_in_transaction_session_timeout = '1s';
+
+-- no batch goes beyond one that is locked
+CREATE TABLE gates (gate bigint PRIMARY KEY);
+CREATE FUNCTION pass_gates() RETURNS trigger LANGUAGE plpgsql AS
+$$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(gate) FROM gates
+        WHERE gate < (SELECT max(item) FROM done);
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER pass_gates AFTER INSERT ON applied
+    REFERENCING NEW TABLE AS done
+    FOR EACH STATEMENT EXECUTE FUNCTION pass_gates();
+"""
+
+CLOSE_GATE = """
+BEGIN;
+INSERT INTO gates VALUES ({0});
+COMMIT;
+BEGIN;
+SELECT pg_advisory_xact_lock({0});
+PREPARE TRANSACTION '{1} {0}';
 """
 
 COUNTS = """
@@ -55,21 +81,27 @@ class Job:
     ) -> None:
         self._instance = instance
         self._rows = rows
+        self._every = min(EVERY, max(1, rows // BATCHES))
         self._chance = random.Random(f"{seed} {language.name}")
         self.language = language
-        database = f"job_{language.name}"
-        self._conninfo = instance.create_database(database)
+        self._database = f"job_{language.name}"
+        self._conninfo = instance.create_database(self._database)
         self.steps = Steps(self._conninfo)
-        self.steps.connection.execute(SETUP.format(rows, database).encode())
+        setup = SETUP.format(rows, self._database)
+        self.steps.connection.execute(setup.encode())
         self.pool = Pool(
             [partial(self._start, number) for number in range(WORKERS)]
         )
         what = list(DISTURBANCES) * (TIMES if rows > SMALL else 1)
         self._chance.shuffle(what)
-        moments = sorted(self._chance.uniform(BEGIN, END) for _ in what)
-        self._owed = deque(
-            (int(rows * moment), each) for moment, each in zip(moments, what)
-        )
+        share = (END - BEGIN) / len(what)
+        self._owed: deque[tuple[int, str]] = deque()
+        for number, each in enumerate(what):
+            moment = BEGIN + share * (number + HALF * self._chance.random())
+            row = int(rows * moment)
+            self._owed.append((row, each))
+            close = CLOSE_GATE.format(row + self._every, self._database)
+            self.steps.connection.execute(close.encode())
         self._frozen: Program | None = None
         self.happened: list[str] = []
         self.took = 0.0
@@ -85,10 +117,9 @@ class Job:
 
     def begin(self) -> None:
         """Give the job out."""
-        every = min(EVERY, max(1, self._rows // BATCHES))
         self._began = time.monotonic()
         self.step = self.steps.add(
-            0, self._rows, mode="job", items_per_checkpoint=every
+            0, self._rows, mode="job", items_per_checkpoint=self._every
         )
 
     def items(self) -> int:
@@ -113,20 +144,25 @@ class Job:
         elif self._owed and self.items() >= self._owed[0][0]:
             names = [program.name for program in self.pool.programs]
             if name in names:
-                _, what = self._owed.popleft()
-                self._happen(what, names.index(name))
+                row, what = self._owed.popleft()
+                self._happen(row, what, names.index(name))
                 self.happened.append(what)
         return True
 
-    def _happen(self, what: str, number: int) -> None:
+    def _happen(self, row: int, what: str, number: int) -> None:
+        program = self.pool.programs[number]
         match what:
             case "kill":
                 self.pool.kill(number)
             case "terminate":
-                self.pool.terminate(number)
+                program.ask_to_end()
             case "freeze":
-                self._frozen = self.pool.programs[number]
-                self._frozen.freeze()
+                program.freeze()
+                self._frozen = program
+        gate = f"{self._database} {row + self._every}"
+        self.steps.connection.execute(f"COMMIT PREPARED '{gate}'".encode())
+        if what == "terminate":
+            self.pool.succeed(number)
 
     def look(self) -> None:
         """Failed unless each row is there exactly once."""

@@ -42,9 +42,9 @@ class Pool:
         self.programs[number].kill()
         self._replace(number)
 
-    def terminate(self, number: int) -> None:
-        """SIGTERM, and start another one in its place when it has ended."""
-        self.programs[number].terminate()
+    def succeed(self, number: int) -> None:
+        """Start another one in the place of one that was asked to end."""
+        self.programs[number].await_exit()
         self._replace(number)
 
     def _replace(self, number: int) -> None:
