@@ -84,6 +84,25 @@ SELECT tasker_checkpoint_attach('jobs', 'k'); -- fail
 DROP INDEX jobs_index;
 \set VERBOSITY default
 CREATE UNIQUE INDEX jobs_index ON jobs (k);
+-- a partitioned table can have that index only if its key is all that it is partitioned by, at each level
+CREATE TABLE parted (id uuid NOT NULL, k uuid NOT NULL, PRIMARY KEY (id, k)) PARTITION BY LIST (k);
+SELECT tasker_checkpoint_attach('parted', 'id'); -- fail
+\set VERBOSITY sqlstate
+ALTER TABLE parted ADD UNIQUE (id); -- fail
+\set VERBOSITY default
+DROP TABLE parted;
+CREATE TABLE parted (id uuid NOT NULL) PARTITION BY HASH ((id::text));
+SELECT tasker_checkpoint_attach('parted', 'id'); -- fail
+DROP TABLE parted;
+CREATE TABLE parted ("Id" uuid NOT NULL, k uuid) PARTITION BY HASH ("Id");
+CREATE TABLE part (k uuid, "Id" uuid NOT NULL) PARTITION BY LIST (k);
+ALTER TABLE parted ATTACH PARTITION part FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+SELECT tasker_checkpoint_attach('parted', 'Id'); -- fail
+DROP TABLE part;
+CREATE TABLE part PARTITION OF parted FOR VALUES WITH (MODULUS 1, REMAINDER 0) PARTITION BY RANGE ("Id");
+SELECT tasker_checkpoint_attach('parted', 'Id'); -- fail
+ALTER TABLE parted ADD UNIQUE ("Id");
+DROP TABLE parted;
 
 -- a generated column must be one that has an index; the catalogs of servers without virtual ones are made to say it
 CREATE TABLE virtual_jobs (id bigint PRIMARY KEY);

@@ -160,7 +160,15 @@ BEGIN
         RAISE EXCEPTION 'key column "%" of table % must have a unique index', key_column, rel.name
             USING ERRCODE = 'invalid_table_definition',
             DETAIL = 'There is no valid, immediate unique index on this column alone and on the whole table.',
-            HINT = format('Run ALTER TABLE %s ADD UNIQUE (%I).', rel.name, key_column);
+            HINT = CASE WHEN EXISTS (SELECT FROM pg_partition_tree(steps) t
+                                     JOIN pg_partitioned_table p ON p.partrelid = t.relid
+                                     CROSS JOIN unnest(p.partattrs::int2[]) AS u (attnum)
+                                     -- an expression is of no column
+                                     LEFT JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = u.attnum
+                                     WHERE a.attname IS DISTINCT FROM key_column) THEN
+                            format('Make the table anew, partitioned by this column alone: PARTITION BY HASH (%I). '
+                                   'A unique index has to include all that a table is partitioned by.', key_column)
+                        ELSE format('Run ALTER TABLE %s ADD UNIQUE (%I).', rel.name, key_column) END;
     END IF;
 
     SELECT atttypid, attnotnull, atthasdef, attgenerated INTO col
