@@ -186,13 +186,13 @@ def pool(row: Row) -> None:
             " AND datname = current_database() AND pid <> pg_backend_pid()"
         )
         idle = _idle(_pids(session) + [worker.pid for worker in workers])
-        claims = -session.value(CALLS)
         delays = _offer(steps, count)
         for worker in workers:
             worker.terminate()
         for worker in workers:
             worker.wait()
-        claims += session.value(CALLS)
+        # each has looked once before it waited
+        claims = session.value(CALLS) - count
     NOTIFIER.drop(DATABASE)
     _figures(
         row, f"{count} processes of the client", delays, claims, connections, idle
