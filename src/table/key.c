@@ -62,16 +62,20 @@ find_index(Relation rel, AttrNumber attno)
  * table was attached.  Another access method may store as heap does.
  */
 static bool
-find_row(Relation rel, Oid index, ScanKey key, Snapshot snapshot,
-		 ItemPointer tid)
+find_row(Relation rel, Oid index, AttrNumber attno, const pg_uuid_t *key,
+		 Snapshot snapshot, ItemPointer tid)
 {
+	ScanKeyData scankey;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	bool		found;
 
 	if (rel->rd_tableam != GetHeapamTableAmRoutine())
 		return false;
-	scan = systable_beginscan(rel, index, OidIsValid(index), snapshot, 1, key);
+	/* for one scan: it is changed by that to mean the index's column */
+	ScanKeyInit(&scankey, attno, BTEqualStrategyNumber, F_UUID_EQ,
+				UUIDPGetDatum(key));
+	scan = systable_beginscan(rel, index, OidIsValid(index), snapshot, 1, &scankey);
 	tuple = systable_getnext(scan);
 	found = HeapTupleIsValid(tuple);
 	if (found)
@@ -91,12 +95,9 @@ tckpt_key_is_taken(Relation rel, AttrNumber attno, const pg_uuid_t *key)
 	Oid			index = find_index(rel, attno);
 	SnapshotData dirty;
 	ItemPointerData tid;
-	ScanKeyData scankey;
 
-	ScanKeyInit(&scankey, attno, BTEqualStrategyNumber, F_UUID_EQ,
-				UUIDPGetDatum(key));
 	InitDirtySnapshot(dirty);
-	while (find_row(rel, index, &scankey, &dirty, &tid))
+	while (find_row(rel, index, attno, key, &dirty, &tid))
 	{
 		TransactionId busy = TransactionIdIsValid(dirty.xmin) ? dirty.xmin : dirty.xmax;
 
@@ -119,9 +120,6 @@ bool
 tckpt_key_is_there(Relation rel, AttrNumber attno, const pg_uuid_t *key)
 {
 	ItemPointerData tid;
-	ScanKeyData scankey;
 
-	ScanKeyInit(&scankey, attno, BTEqualStrategyNumber, F_UUID_EQ,
-				UUIDPGetDatum(key));
-	return find_row(rel, find_index(rel, attno), &scankey, SnapshotSelf, &tid);
+	return find_row(rel, find_index(rel, attno), attno, key, SnapshotSelf, &tid);
 }
