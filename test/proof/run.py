@@ -160,10 +160,10 @@ def judge(search: Search, output: str) -> str:
     return ""
 
 
-def trace() -> tuple[int, int]:
+def trace(arguments: list[str]) -> tuple[int, int]:
     """Hold a server against the rules; return how many checks passed and failed."""
     done = subprocess.run(
-        [sys.executable, str(HERE / "trace.py")],
+        [sys.executable, str(HERE / "trace.py"), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -181,13 +181,15 @@ def main() -> int:
     )
     parser.add_argument("names", nargs="*", help="searches with this in their name")
     parser.add_argument("--deep", action="store_true", help="a larger one, too")
-    options = parser.parse_args()
+    options, of_trace = parser.parse_known_args()
     wanted = [
         search
         for search in searches(options.deep)
         if not options.names or any(name in search.name for name in options.names)
     ]
     traced = not options.names or "trace" in options.names
+    if of_trace and not traced:
+        parser.error(f"unknown: {' '.join(of_trace)}")
     failed = 0 if wanted or traced else 1
     passed = 0
 
@@ -216,7 +218,7 @@ def main() -> int:
             for line in problem.splitlines():
                 print(f"# {line}")
     if traced:
-        more, bad = trace()
+        more, bad = trace(of_trace)
         passed += more
         failed += bad
     print(f"{passed} passed, {failed} failed")

@@ -310,6 +310,11 @@ def run(options: argparse.Namespace, report: Report) -> None:
     report.check("sessions: no other error", [s.problem for s in sessions if s.problem])
     unseen = [kind for kind in ("save", "yield", "replayed", "TC002", "TC003") if not kinds[kind]]
     report.check("sessions: all kinds of answers were given", unseen)
+    if not report.failed:
+        print(
+            f"# figure trace: {total} events of seed {options.seed} accepted,"
+            f" {len(told)} answers as they say"
+        )
 
 
 def main() -> int:
