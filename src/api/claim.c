@@ -180,7 +180,7 @@ try_deliver(Claim *claim, TckptEvent *event)
 }
 
 /*
- * Whether to lock an event.  Its step is looked at before: under row security,
+ * Whether to try to lock an event.  Its step is looked at before: under row security,
  * lest a worker block the others' steps, which it passes over; and when enough
  * were removed, lest it lock all that is left to remove.
  */
@@ -194,6 +194,23 @@ is_worth_locking(Claim *claim, const TckptEvent *event)
 		return true;
 	return tckpt_steps_peek(claim->steps, &event->step, &row) &&
 		(may_remove || !row.processed);
+}
+
+/*
+ * Locks an event of the walk, if it can be claimed, and delivers it.  False if others
+ * have it: however many they have, what comes behind is for this one.
+ */
+static bool
+claim_next(Claim *claim, TckptClaimable *walk, TckptEvent *event, TimestampTz now)
+{
+	if (!tckpt_event_is_claimable(event, now) || !is_worth_locking(claim, event))
+		return true;
+	if (!tckpt_claimable_lock(walk, event))
+		return false;
+	if (tckpt_event_is_claimable(event, now) &&
+		tckpt_event_is_in(event, claim->queues, claim->nqueues))
+		try_deliver(claim, event);
+	return true;
 }
 
 /* Claims what comes first. */
@@ -217,13 +234,7 @@ claim_first(Claim *claim)
 		int			delivered = claim->delivered;
 
 		CHECK_FOR_INTERRUPTS();
-		if (tckpt_event_is_claimable(&event, now) &&
-			is_worth_locking(claim, &event) &&
-			tckpt_claimable_lock(walk, &event) &&
-			tckpt_event_is_claimable(&event, now) &&
-			tckpt_event_is_in(&event, claim->queues, claim->nqueues))
-			try_deliver(claim, &event);
-		if (claim->delivered == delivered)
+		if (claim_next(claim, walk, &event, now) && claim->delivered == delivered)
 			claim->passed++;
 		MemoryContextReset(context);
 	}

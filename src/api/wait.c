@@ -164,14 +164,18 @@ find_work(const Wait *wait, TckptSteps *steps, bool row_security, TckptEvent *ev
 	TimestampTz now = GetCurrentTimestamp();
 	TckptClaimable *walk = tckpt_claimable_begin(wait->function, now, wait->queues,
 												 wait->nqueues);
+	int			passed = 0;
 	int			candidates = 0;
 	bool		found = false;
 
-	for (int i = 0; !found && i < TCKPT_MAX_PASSED && candidates < MAX_CANDIDATES &&
-		 tckpt_claimable_next(walk, event); i++)
+	while (!found && passed < TCKPT_MAX_PASSED && candidates < MAX_CANDIDATES &&
+		   tckpt_claimable_next(walk, event))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!tckpt_event_is_claimable(event, now) || tckpt_claimable_is_taken(walk, event))
+		if (tckpt_claimable_is_taken(walk, event))
+			continue;
+		passed++;
+		if (!tckpt_event_is_claimable(event, now))
 			continue;
 		candidates++;
 		found = is_for_caller(steps, row_security, event);
@@ -182,8 +186,9 @@ find_work(const Wait *wait, TckptSteps *steps, bool row_security, TckptEvent *ev
 
 /*
  * Looks for something to claim, first for what it was woken for: walks meet that from
- * then on.  If it is not for it, or the claim which follows might leave it, somebody
- * else is woken for that.
+ * then on.  If it is not for it, or the claim which follows might leave it for what
+ * is in another queue, somebody else is woken for that.  What is first in the same
+ * queue has woken one as well, who can take this one.
  */
 static bool
 look(const Wait *wait, const TckptOffer *offer)
@@ -203,7 +208,7 @@ look(const Wait *wait, const TckptOffer *offer)
 		is_for_caller(steps, row_security, &offered);
 	if (!is_there ||
 		(is_ours && (!found || tckpt_same_uuid(&event.event_id, &offered.event_id) ||
-					 (wait->nqueues == 1 && !row_security))))
+					 (!row_security && strcmp(event.queue, offered.queue) == 0))))
 		tckpt_waiting_served();
 	else
 		tckpt_waiting_hand_on();

@@ -11,7 +11,7 @@
 
 #include "dispatch/events.h"
 
-/* Events that a call looks at and can't deliver */
+/* Events that a call looks at and can't deliver, but for those that others have locked */
 #define TCKPT_MAX_PASSED	500
 
 typedef struct TckptClaimable TckptClaimable;

@@ -30,11 +30,12 @@
 #define SHORT_FRONT		64
 
 /*
- * A search from the front is due after so many times what the last one took, and
- * not before so long, in microseconds
+ * A search from the front is due after so many times what the last one took, not
+ * before so long and not after so long, in microseconds
  */
 #define FRONT_SHARE		50
 #define FRONT_INTERVAL	USECS_PER_SEC
+#define FRONT_LIMIT		(5 * USECS_PER_SEC)
 
 /* Commits so late are found where a walk begins, in microseconds */
 #define LATE_COMMIT		(USECS_PER_SEC / 10)
@@ -197,7 +198,8 @@ tckpt_front_learn(Oid relid, const char *queue, const TckptSearch *search,
 	front->relid = relid;
 	strlcpy(front->queue, queue, sizeof(front->queue));
 	front->since = now;
-	front->due = end + Max(FRONT_INTERVAL, FRONT_SHARE * (end - search->began));
+	front->due = end + Min(Max(FRONT_INTERVAL, FRONT_SHARE * (end - search->began)),
+						   FRONT_LIMIT);
 	front->complete = first == NULL;
 	front->nplaces = 0;
 	if (first != NULL)

@@ -163,6 +163,26 @@ are_asleep(5);
 cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM claims'), '<=', 2, 'once');
 stop_all(@workers);
 
+# Two offers wake two, also where these are slow to claim. Nobody looks by himself within
+# five seconds.
+my $woken;
+foreach (1 .. 20)
+{
+	my $begun = time;
+
+	@workers = map { background(q{CALL tasker_checkpoint_wait(timeout => '1 hour')}) } 1 .. 6;
+	are_asleep(6);
+	$node->safe_psql('postgres', 'SELECT count(tasker_checkpoint_dispatch(id)) FROM steps WHERE n <= 2');
+	$node->poll_query_until('postgres', "SELECT count(*) <= 4 FROM $waiting");
+	$woken = $node->safe_psql('postgres', qq{
+		SELECT count(*) FROM tasker_checkpoint_claim('test', max_steps => 2);
+		SELECT 6 - count(*) FROM $waiting}) =~ s/.*\n//r;
+	my $took = time - $begun;
+	stop_all(@workers);
+	last if $took < 4.5;
+}
+is($woken, 2, 'two offers wake two');
+
 # Delays and leases: on time, also those that begin while all sleep; by one for each.
 @workers = map { background("CALL work('w$_')") } 1 .. 10;
 are_asleep(10);
