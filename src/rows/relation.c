@@ -90,7 +90,7 @@ tckpt_own_open(Oid function, const TckptOwnTable *table, LOCKMODE lockmode)
 				(tckpt_refused(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" must have the columns it was created with",
 						table->name),
-				 errhint("Create the extension again.")));
+				 errhint("Create the extension again, as \"The way back\" in docs/stability.md does, which keeps the rows.")));
 	remember(table->last, seen, function, relid);
 	return rel;
 }
