@@ -8,6 +8,7 @@
 -- takes nothing away. docs/operations.md says what each can do. Others can create
 -- objects in the schemas on a search_path, so this has but pg_catalog on its own.
 
+\set tasker_checkpoint_stop :ON_ERROR_STOP
 \set ON_ERROR_STOP on
 \if :{?reader} \else \set reader '' \endif
 \if :{?worker} \else \set worker '' \endif
@@ -82,3 +83,6 @@ WHERE role <> ''
 \gexec
 
 COMMIT;
+-- as it was, for whoever has come by \i
+\set ON_ERROR_STOP :tasker_checkpoint_stop
+\unset tasker_checkpoint_stop

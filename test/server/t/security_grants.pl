@@ -69,6 +69,8 @@ foreach my $time ('once', 'again')
 	ok($ok, "it runs $time");
 	is($said, '', 'and has nothing to say');
 }
+is($node->safe_psql('postgres', "\\set ON_ERROR_STOP $_\n\\i examples/grants.sql\n\\echo :ON_ERROR_STOP"), $_,
+	"by \\i it leaves ON_ERROR_STOP $_") foreach ('off', 'on');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_roles WHERE rolname LIKE 'batch\_%' AND NOT rolcanlogin}), '3',
 	'roles are created that cannot log in');
 is(functions('postgres', 'batch_reader'), '', 'a reader executes what everybody does');
