@@ -118,6 +118,11 @@ SELECT make('parked') IS NULL AS parked;
 SELECT tasker_checkpoint_resume('00000000-0000-0000-0000-000000000001');
 SELECT deliveries, state() FROM tasker_checkpoint_dispatched('00000000-0000-0000-0000-000000000001');
 
+-- of a late worker whose heartbeat has begun another lease, the step is its own again
+SELECT tasker_checkpoint_heartbeat(make('parked'));
+SELECT tasker_checkpoint_resume('00000000-0000-0000-0000-000000000001');
+SELECT deliveries, state() FROM tasker_checkpoint_dispatched('00000000-0000-0000-0000-000000000001');
+
 -- a processed step is offered to nobody, and its row goes with the next claim
 SELECT make('offered') IS NULL AS made;
 UPDATE steps SET processed = true;
