@@ -37,6 +37,15 @@ loads()
 		gem contents tasker_checkpoint_client | grep -q "^$GEM_HOME/gems/"
 }
 
+# What a worker can't do is said when it is made.
+refused()
+{
+	for options in "concurrency: 0" "wait: :sometimes"; do
+		ruby -e "require 'tasker_checkpoint_client'; TaskerCheckpointClient::Worker.new('', $options)" 2>&1 |
+			grep -q "${options%%:*} .*(ArgumentError)" || return
+	done
+}
+
 # It has nothing to say.
 invoices()
 {
@@ -59,6 +68,7 @@ ok "gem has what is needed" contents
 ok "gem has the extension's version" version
 ok "gem installs" gem install --local --no-document "$work/client.gem"
 ok "gem loads" loads
+ok "options that can't be are refused" refused
 ok "the README's tables are made" tables
 ok "the README's program runs as it stands, each order has one invoice" invoices
 ok "ActiveRecord" active_record

@@ -65,6 +65,18 @@ loaded()
 	node loaded.mjs
 }
 
+# What a worker can't do is said when it is made.
+refused()
+{
+	cd "$work/fresh" && node --input-type=module -e '
+		import { Worker } from "tasker-checkpoint-client";
+		for (const options of [{ concurrency: 0 }, { concurrency: NaN }, { wait: "sometimes" }]) {
+			let error;
+			try { new Worker({ connection: "", ...options }); } catch (thrown) { error = thrown; }
+			if (!error?.message.startsWith(Object.keys(options)[0])) throw new Error("not refused");
+		}'
+}
+
 invoices()
 {
 	block js >"$work/fresh/example.mjs"
@@ -96,6 +108,7 @@ ok "nothing else is in it" contents
 ok "it is installed into a fresh project" project fresh "$work"/*.tgz
 ok "its types are complete for node16, nodenext and bundlers" checked
 ok "both kinds of module get the same classes" loaded fresh
+ok "options that can't be are refused" refused
 ok "the README's tables are made" tables
 ok "the README's program runs as it stands, each order has one invoice" invoices
 ok "who connects is the account, where no variable names another" nameless

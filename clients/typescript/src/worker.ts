@@ -66,6 +66,9 @@ export class Worker<Result = unknown> {
   #session: Session<Result> | undefined;
 
   constructor(options: WorkerOptions<Result>) {
+    const { concurrency = 1, wait = "server" } = options;
+    if (!(concurrency >= 1)) throw new RangeError("concurrency must be at least 1");
+    if (!["server", "listen", "poll"].includes(wait)) throw new TypeError("wait is server, listen or poll");
     this.#options = options;
     this.#name = options.name ?? `${hostname()}:${process.pid}`;
     this.#lease = options.lease ?? 60;

@@ -36,8 +36,6 @@ module TaskerCheckpointClient
     MODES = %i[server listen poll].freeze
 
     def initialize(mode, poll:, queues:, channel:, bell:, events:, name:)
-      raise ArgumentError, "wait is one of #{MODES.join(', ')}" unless MODES.include?(mode)
-
       @mode = mode
       @poll = poll
       @queues = queues

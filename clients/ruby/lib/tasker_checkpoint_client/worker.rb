@@ -48,6 +48,9 @@ module TaskerCheckpointClient
     def initialize(connections = "", disconnect: nil, name: nil, queues: nil, concurrency: 1, lease: 60,
                    wait: :server, poll: nil, channel: "tasker_checkpoint", schema: nil, transaction: nil,
                    logger: nil, observe: nil, **policy)
+      raise ArgumentError, "concurrency must be at least 1" if concurrency < 1
+      raise ArgumentError, "wait is one of #{Waiting::MODES.join(', ')}" unless Waiting::MODES.include?(wait)
+
       @name = name || "#{Socket.gethostname}:#{Process.pid}"
       @source = Source.new(connections, disconnect, @name)
       @queues = queues && Array(queues)
