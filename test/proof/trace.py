@@ -284,8 +284,8 @@ def run(options: argparse.Namespace, report: Report) -> None:
             for session in sessions:
                 session.start()
             report.attempt("chaos: the steps settle", operated.play)
-            # more than one call in two changes something
-            while sum(session.calls for session in sessions) < options.events * 2:
+            # more than one call in three changes something
+            while sum(session.calls for session in sessions) < options.events * 3:
                 if time.monotonic() - began > options.events / SLOWEST:
                     break
                 if not any(session.is_alive() for session in sessions):
