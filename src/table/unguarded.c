@@ -20,11 +20,11 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/sysattr.h"
 #include "access/table.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_constraint.h"
 #include "catalog/pg_description.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
@@ -33,6 +33,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "dispatch/events.h"
 #include "table/attached.h"
@@ -134,19 +135,69 @@ commented_tables(Oid function)
 	return result;
 }
 
-/* A table's key: Tasker's, or the column of its primary key; NULL if neither. */
+/* Whether an index makes a column a key as attach demands it, but for NOT NULL. */
+static bool
+is_of_key(HeapTuple tuple, TupleDesc tupdesc)
+{
+	Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+
+	return form->indisunique && form->indimmediate && form->indisvalid &&
+		form->indnkeyatts == 1 && heap_attisnull(tuple, Anum_pg_index_indpred, tupdesc);
+}
+
+static bool
+is_not_null(Oid relid, AttrNumber attno)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid),
+										Int16GetDatum(attno));
+	bool		result = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		result = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+		ReleaseSysCache(tuple);
+	}
+	return result;
+}
+
+/*
+ * A table's key: Tasker's, or the one uuid that a unique index is on, the primary
+ * key's if there are several; NULL if nothing tells which.
+ */
 static char *
 key_of(Oid relid)
 {
-	Oid			constraint;
-	int			column;
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	AttrNumber	found = InvalidAttrNumber;
+	bool		is_primary = false;
+	bool		several = false;
 
 	if (tckpt_column_of_type(relid, TASKER_KEY, UUIDOID) != InvalidAttrNumber)
 		return TASKER_KEY;
-	if (!bms_get_singleton_member(get_primary_key_attnos(relid, true, &constraint), &column))
-		return NULL;
-	column += FirstLowInvalidHeapAttributeNumber;
-	return get_atttype(relid, column) == UUIDOID ? get_attname(relid, column, true) : NULL;
+
+	rel = table_open(IndexRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(rel, IndexIndrelidIndexId, true, NULL, 1, &key);
+	while (!is_primary && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+		AttrNumber	attno = form->indkey.values[0];
+
+		if (!is_of_key(tuple, RelationGetDescr(rel)) || attno <= 0 ||
+			get_atttype(relid, attno) != UUIDOID || !is_not_null(relid, attno))
+			continue;
+		several |= found != InvalidAttrNumber && found != attno;
+		found = attno;
+		is_primary = form->indisprimary;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found != InvalidAttrNumber && (is_primary || !several) ?
+		get_attname(relid, found, true) : NULL;
 }
 
 /* Whether there is a step in the dispatch table. */
