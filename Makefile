@@ -19,6 +19,7 @@ OBJS = \
 	src/api/read.o \
 	src/api/registrations.o \
 	src/api/sample.o \
+	src/api/shown.o \
 	src/api/survey.o \
 	src/api/version.o \
 	src/api/wait.o \

@@ -24,6 +24,14 @@ AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_limits() IS
 'settings, in bytes and claims; for tasker_checkpoint_health()';
 
+-- also for the doctor
+CREATE FUNCTION tasker_checkpoint_shown(value text, as_literal boolean)
+RETURNS text
+LANGUAGE C IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_shown(text, boolean) IS
+'a name that others have chosen, with its control characters escaped, or the literal that SQL reads as the name; for tasker_checkpoint_health() and tasker_checkpoint_doctor()';
+
 -- A slot, and a standby that has none, do not tell since when: they count where there
 -- are as many dead rows as tasker_checkpoint_check_bloat() minds.
 CREATE FUNCTION tasker_checkpoint_old_snapshots()
@@ -44,8 +52,8 @@ BEGIN ATOMIC
     CROSS JOIN (
         SELECT a.xact_start AS since, greatest(pg_catalog.age(a.backend_xmin), pg_catalog.age(a.backend_xid)) AS transactions,
                pg_catalog.format('Session %s (%s%s%s), in a transaction since %s,', a.pid, a.backend_type,
-                   ' of role "'::text || a.usename::text || '"'::text,
-                   ', application "'::text || nullif(a.application_name, '') || '"'::text, a.xact_start) AS holder,
+                   ' of role "'::text || tasker_checkpoint_shown(a.usename::text, false) || '"'::text,
+                   ', application "'::text || tasker_checkpoint_shown(nullif(a.application_name, ''), false) || '"'::text, a.xact_start) AS holder,
                CASE WHEN w.is_idle THEN 'It is idle; the statement ends the session.'
                     ELSE 'Let what takes long be several transactions, or read from a standby without feedback; the statement cancels it.'
                     END AS advice,
@@ -60,10 +68,11 @@ BEGIN ATOMIC
         AND a.pid NOT IN (SELECT v.pid FROM pg_catalog.pg_stat_progress_vacuum v)
         UNION ALL
         SELECT p.prepared, pg_catalog.age(p.transaction),
-               pg_catalog.format('The prepared transaction %L of role "%s", prepared at %s,', p.gid, p.owner, p.prepared),
+               pg_catalog.format('The prepared transaction %s of role "%s", prepared at %s,', tasker_checkpoint_shown(p.gid, true),
+                   tasker_checkpoint_shown(p.owner::text, false), p.prepared),
                'COMMIT PREPARED or ROLLBACK PREPARED ends it. What is right for the work that it did, its coordinator knows; '
                'the statement gives it up.',
-               pg_catalog.format('ROLLBACK PREPARED %L;', p.gid)
+               pg_catalog.format('ROLLBACK PREPARED %s;', tasker_checkpoint_shown(p.gid, true))
         FROM pg_catalog.pg_prepared_xacts p
         WHERE p.database = pg_catalog.current_database()
         UNION ALL
@@ -78,7 +87,8 @@ BEGIN ATOMIC
         WHERE s.xmin IS NOT NULL
         UNION ALL
         SELECT NULL, pg_catalog.age(a.backend_xmin),
-               pg_catalog.format('The standby "%s" of role "%s", by its feedback,', a.application_name, a.usename),
+               pg_catalog.format('The standby "%s" of role "%s", by its feedback,', tasker_checkpoint_shown(a.application_name, false),
+                   tasker_checkpoint_shown(a.usename::text, false)),
                'Look there for the session with the oldest backend_xmin in pg_stat_activity, or turn hot_standby_feedback off.', NULL
         FROM pg_catalog.pg_stat_activity a
         WHERE a.backend_xmin IS NOT NULL AND a.backend_type = 'walsender' AND a.datname IS NULL
@@ -218,10 +228,10 @@ BEGIN ATOMIC
         UNION ALL
         SELECT 'prepared', 0, CASE WHEN s.prepared_at <= k.expired_since THEN 'critical' ELSE 'warning' END,
                s.step_uuid, s.queue, s.prepared_at, NULL, 0::double precision, 'seconds',
-               pg_catalog.format('The prepared transaction %L has the step: whoever wants to write it, or its dispatch, waits until '
+               pg_catalog.format('The prepared transaction %s has the step: whoever wants to write it, or its dispatch, waits until '
                    'COMMIT PREPARED or ROLLBACK PREPARED ends that transaction. What is right for the work that it did, '
-                   'its coordinator knows; the statement gives it up.', s.gid),
-               pg_catalog.format('ROLLBACK PREPARED %L;', s.gid)
+                   'its coordinator knows; the statement gives it up.', tasker_checkpoint_shown(s.gid, true)),
+               pg_catalog.format('ROLLBACK PREPARED %s;', tasker_checkpoint_shown(s.gid, true))
         FROM known k CROSS JOIN stuck s
         WHERE s.is_prepared
         UNION ALL
@@ -249,7 +259,7 @@ BEGIN ATOMIC
                     THEN 'Its checkpoint has a number or a nesting that readers fail at, so that it is given to nobody. '
                         'Rewind the step, clear its checkpoint, or write it anew without that; then resume the step.'
                     ELSE pg_catalog.format('Claimed %s times without a checkpoint%s. Find out why the handler fails before it reaches '
-                        'one, then resume the step.', s.deliveries, ', last by worker "'::text || s.worker || '"'::text) END,
+                        'one, then resume the step.', s.deliveries, ', last by worker "'::text || tasker_checkpoint_shown(s.worker, false) || '"'::text) END,
                pg_catalog.format('SELECT %s.tasker_checkpoint_resume(%L::pg_catalog.uuid);', k.own, s.step_uuid)
         FROM known k CROSS JOIN stuck s
         WHERE s.is_parked
@@ -257,7 +267,7 @@ BEGIN ATOMIC
         SELECT 'stale', 0, NULL, s.step_uuid, s.queue, s.silent_since, NULL, k.stale, 'seconds',
                CASE WHEN s.has_event
                     THEN pg_catalog.format('Worker "%s" has claimed the step, and gives no sign. The statement takes the step from it '
-                        'and offers it to others.', s.worker)
+                        'and offers it to others.', tasker_checkpoint_shown(s.worker, false))
                     ELSE 'The step is in process, and nobody has claimed it. The statement makes it ready for another run, '
                         'by the orchestrator or tasker_checkpoint_dispatch().' END,
                pg_catalog.format('SELECT %s.tasker_checkpoint_reset_for_retry(%L::pg_catalog.uuid, false);', k.own, s.step_uuid)
@@ -276,7 +286,7 @@ BEGIN ATOMIC
                CASE WHEN s.is_expired THEN k.expired ELSE k.unclaimed END, 'seconds',
                CASE WHEN s.is_expired
                     THEN pg_catalog.format('The lease of worker "%s" has run out, and nobody has taken the step. Look whether workers '
-                        'run, poll and see the step; the statement wakes them.', s.worker)
+                        'run, poll and see the step; the statement wakes them.', tasker_checkpoint_shown(s.worker, false))
                     ELSE 'Nobody takes the step. Look whether workers run, poll and see it, and are enough; '
                         'the statement wakes them.' END,
                pg_catalog.format('SELECT %1$s.tasker_checkpoint_resume(%2$L::pg_catalog.uuid) FROM %1$s.tasker_checkpoint_pause(%2$L::pg_catalog.uuid);',
@@ -291,7 +301,7 @@ BEGIN ATOMIC
                CASE WHEN s.worker IS NOT NULL
                     THEN pg_catalog.format('The lease of worker "%s" ends later than any lease can: the clock of the server was ahead '
                         'when it was given, and has been set back. If the worker is gone, nobody else can claim the step until then. '
-                        'The statement takes the step from it and offers it to others.', s.worker)
+                        'The statement takes the step from it and offers it to others.', tasker_checkpoint_shown(s.worker, false))
                     ELSE 'The step can be claimed later than after any delay: the clock of the server was ahead when it was '
                         'dispatched, and has been set back. The statement offers it now.' END,
                pg_catalog.format('SELECT %s.tasker_checkpoint_reset_for_retry(%L::pg_catalog.uuid, false);', k.own, s.step_uuid)

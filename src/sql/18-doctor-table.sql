@@ -43,7 +43,7 @@ BEGIN ATOMIC
     -- anybody may give a table of his the name
     SELECT 'notice',
            pg_catalog.format('Table %s, which is named as Tasker''s, belongs to role "%s". Only if that is the steps table, the statement attaches it.',
-                             c.oid::regclass, pg_catalog.pg_get_userbyid(c.relowner)),
+                             c.oid::regclass, tasker_checkpoint_shown(pg_catalog.pg_get_userbyid(c.relowner)::text, false)),
            tasker_checkpoint_attach_call(c.oid, 'workflow_step_uuid'::name)
     FROM tasker_checkpoint_candidates() t JOIN pg_class c ON c.oid = t.relid
     WHERE NOT t.trusted AND NOT EXISTS (SELECT FROM counting)
@@ -58,7 +58,7 @@ BEGIN ATOMIC
     UNION ALL
     SELECT 'notice',
            pg_catalog.format('Table %s, which is named as Tasker''s, belongs to role "%s", and %s is attached. Only if the other is the steps table, detach this one and attach that.',
-                             c.oid::regclass, pg_catalog.pg_get_userbyid(c.relowner), o.attached),
+                             c.oid::regclass, tasker_checkpoint_shown(pg_catalog.pg_get_userbyid(c.relowner)::text, false), o.attached),
            NULL
     FROM others o JOIN pg_class c ON c.oid = o.relid
     WHERE NOT o.trusted
@@ -67,7 +67,7 @@ BEGIN ATOMIC
            pg_catalog.format('Table %s has become a partition of %s,', a.name, c.oid::regclass)
            || CASE WHEN p.trusted THEN ' whose other rows go past the guard.'
                    ELSE pg_catalog.format(' which belongs to role "%s": other rows of that table go past the guard.',
-                                          pg_catalog.pg_get_userbyid(c.relowner)) END,
+                                          tasker_checkpoint_shown(pg_catalog.pg_get_userbyid(c.relowner)::text, false)) END,
            CASE WHEN p.trusted THEN
                pg_catalog.format('SELECT %s; ', 'tasker_checkpoint_detach()'::regprocedure)
                || tasker_checkpoint_attach_call(c.oid, a.key_column) END
@@ -93,7 +93,7 @@ BEGIN ATOMIC
          pg_catalog.format('Key column %I can be null.', a.key_column)
          || CASE WHEN a.owner = CURRENT_USER THEN ''
                  ELSE pg_catalog.format(' Its owner, role "%s", can mend it by ALTER TABLE %s ALTER COLUMN %I SET NOT NULL; as others that statement runs code of the owner''s.',
-                                        a.owner, a.name, a.key_column) END,
+                                        tasker_checkpoint_shown(a.owner::text, false), a.name, a.key_column) END,
          -- it asks the table's CHECK constraints, and computes what is constant in them
          CASE WHEN a.owner = CURRENT_USER THEN
              pg_catalog.format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL;', a.name, a.key_column) END),

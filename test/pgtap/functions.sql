@@ -89,6 +89,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_save', 'step_uuid uuid, cursor jsonb, items bigint, results jsonb DEFAULT NULL::jsonb, event_id uuid DEFAULT NULL::uuid',
 	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,25006,54000,55000,P0002,TC001,TC002,TC003}'),
 ('tasker_checkpoint_settings', '', 'TABLE(value jsonb, setter jsonb, preloaded boolean)', 'sql', 'stable', 's', true, '{}'),
+('tasker_checkpoint_shown', 'value text, as_literal boolean', 'text', 'c', 'immutable', 's', true, '{}'),
 ('tasker_checkpoint_stats',
 	'OUT yields bigint, OUT saves bigint, OUT hot_checkpoints bigint, OUT replays bigint, OUT fenced bigint, OUT refused_tc001 bigint, OUT refused_tc003 bigint, OUT refused_54000 bigint, OUT refused_23514 bigint, OUT refused_55000 bigint, OUT stale_writes bigint, OUT truncated_entries bigint, OUT claims bigint, OUT expired_claims bigint, OUT parked bigint, OUT notifications_sent bigint, OUT notifications_batched bigint, OUT notifications_lost bigint, OUT stats_reset timestamp with time zone', 'record', 'c', 'volatile', 's', false, '{}'),
 ('tasker_checkpoint_stats_reset', '', 'void', 'c', 'volatile', 'u', false, '{}'),

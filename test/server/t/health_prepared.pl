@@ -74,6 +74,14 @@ $node->safe_psql('postgres', $node->safe_psql('postgres', "SELECT statement FROM
 $node->safe_psql('postgres', 'SELECT tasker_checkpoint_reset_for_retry(step(i)) FROM generate_series(1, 2) i');
 is(findings($node), '', 'the statement ends it');
 
+# A coordinator calls its transaction what it likes.
+my $gid = q{E'a\\n''b\\\\c\\x1b[2J'};
+$node->safe_psql('postgres', "BEGIN; SELECT tasker_checkpoint_pause(step(2)); PREPARE TRANSACTION $gid");
+is(findings($node), "02|prepared|warning|ROLLBACK PREPARED $gid;", 'its name steers no terminal');
+like($node->safe_psql('postgres', 'SELECT detail FROM tasker_checkpoint_health'), qr/^The prepared transaction \Q$gid\E has the step/, 'nor in the detail');
+$node->safe_psql('postgres', $node->safe_psql('postgres', 'SELECT statement FROM tasker_checkpoint_health'));
+is(findings($node), '', 'and the statement means it');
+
 # Every way to have a row: of the steps, of the dispatch; changed, locked, made,
 # deleted; in a savepoint; together with others.
 prepare('yield', "SELECT tasker_checkpoint_yield(step(2), '1', 1)");
