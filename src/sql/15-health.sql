@@ -32,6 +32,18 @@ AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_shown(text, boolean) IS
 'a name that others have chosen, with its control characters escaped, or the literal that SQL reads as the name; for tasker_checkpoint_health() and tasker_checkpoint_doctor()';
 
+-- more, as kilobytes, is more than the setting takes
+CREATE FUNCTION tasker_checkpoint_enough(bytes bigint, near_limit bigint)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT CASE WHEN e.kilobytes <= 262143::double precision THEN e.kilobytes::bigint::text || 'kB'::text ELSE '-1' END
+    FROM (SELECT pg_catalog.ceil((bytes * 200)::double precision / near_limit::double precision / 1024::double precision)) e (kilobytes);
+END;
+COMMENT ON FUNCTION tasker_checkpoint_enough(bigint, bigint) IS
+'the limit to which so many bytes are but half as near as the percentage says, as its setting takes it: -1 if it takes no such limit; for tasker_checkpoint_health() and tasker_checkpoint_doctor()';
+
 -- A slot, and a standby that has none, do not tell since when: they count where there
 -- are as many dead rows as tasker_checkpoint_check_bloat() minds.
 CREATE FUNCTION tasker_checkpoint_old_snapshots()
@@ -314,11 +326,9 @@ BEGIN ATOMIC
                pg_catalog.format('%s %s bytes of tasker_checkpoint.%s; what is over it is refused. Let the handler keep what is large '
                    'in a table of its own, or raise the limit, for sessions that begin after that.', n.what, n.size, n.setting),
                pg_catalog.format('ALTER DATABASE %I SET tasker_checkpoint.%s = %L;', pg_catalog.current_database(), n.setting,
-                   -- more, as kilobytes, is more than the setting takes
-                   CASE WHEN n.enough <= 262143 THEN n.enough::text || 'kB'::text ELSE '-1' END)
+                   tasker_checkpoint_enough(n.most, n.near_limit))
         FROM (
-            SELECT l.*, pg_catalog.ceil((pg_catalog.max(l.size) OVER (PARTITION BY l.place) * 200)::double precision
-                                        / l.near_limit::double precision / 1024::double precision)::bigint AS enough
+            SELECT l.*, pg_catalog.max(l.size) OVER (PARTITION BY l.place) AS most
             FROM (
                 SELECT 1 AS place, s.step_uuid, s.queue, k.near_limit, 'The cursor takes' AS what, 'cursor_limit' AS setting,
                        s.cursor_size AS size, k.cursor_limit AS size_limit

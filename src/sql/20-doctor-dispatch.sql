@@ -36,7 +36,7 @@ BEGIN ATOMIC
                                        n.checkpoints, n.what, n.most, n.bound)
                 ELSE pg_catalog.format('Of the checkpoints sampled %s have %s near tasker_checkpoint.%s, up to %s bytes of %s; what is over it is refused. See tasker_checkpoint_health.',
                                        n.checkpoints, n.what, n.name, n.most, n.bound) END,
-            (n.setter ->> n.name) || pg_catalog.quote_literal(least(2 * greatest(n.most, n.bound), 268435455)::text) || ';'
+            (n.setter ->> n.name) || pg_catalog.quote_literal(tasker_checkpoint_enough(n.most, 80)) || ';'
      FROM near n
      ORDER BY n.name);
 END;

@@ -79,6 +79,7 @@ GRANT EXECUTE ON FUNCTION
     tasker_checkpoint_old_snapshots(),
     tasker_checkpoint_cursor_indexes(),
     tasker_checkpoint_shown(text, boolean),
+    tasker_checkpoint_enough(bigint, bigint),
     tasker_checkpoint_limits()
 TO PUBLIC;
 

@@ -46,6 +46,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_dispatched', 'step_uuid uuid DEFAULT NULL::uuid',
 	'TABLE(step_uuid uuid, has_event boolean, directive text, parked boolean, available_at timestamp with time zone, worker text, lease interval, lease_until timestamp with time zone, deliveries integer, sequence bigint, queue text, priority integer)', 'c', 'stable', 's', true, '{55000,P0002}'),
 ('tasker_checkpoint_doctor', '', 'TABLE("check" text, status text, found text, statement text)', 'sql', 'volatile', 'u', false, '{}'),
+('tasker_checkpoint_enough', 'bytes bigint, near_limit bigint', 'text', 'sql', 'immutable', 's', true, '{}'),
 ('tasker_checkpoint_exists', 'step_uuid uuid', 'boolean', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_forget', '', 'trigger', 'c', 'volatile', 'u', true, '{39P01}'),
 ('tasker_checkpoint_get', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),

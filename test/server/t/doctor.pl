@@ -158,7 +158,7 @@ guard|ALTER TABLE tasker.workflow_steps ENABLE TRIGGER zz_tasker_checkpoint_guar
 guard|ALTER TRIGGER zz_tasker_checkpoint_guard ON tasker.workflow_steps DEPENDS ON EXTENSION tasker_checkpoint;
 index|DROP INDEX CONCURRENTLY tasker.idx_workflow_steps_checkpoint_cursor;
 index|DROP INDEX CONCURRENTLY tasker.idx_workflow_steps_checkpoint_exists;
-limits|ALTER DATABASE "the ""doctor""" SET tasker_checkpoint.results_limit = '2097152';
+limits|ALTER DATABASE "the ""doctor""" SET tasker_checkpoint.results_limit = '2188kB';
 notify_queue|SELECT pg_catalog.pg_terminate_backend(PID);
 replication|ALTER DATABASE "the ""doctor""" SET session_replication_role = 'origin';
 settings|ALTER DATABASE "the ""doctor""" SET tasker_checkpoint.enforce = 'error';
