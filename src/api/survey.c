@@ -300,26 +300,30 @@ tasker_checkpoint_unguarded(PG_FUNCTION_ARGS)
 }
 
 PG_FUNCTION_INFO_V1(tasker_checkpoint_cursor_indexes);
-/* The indexes that bound the cursor. */
+/* The indexes of the attached table that bound the cursor. */
 Datum
 tasker_checkpoint_cursor_indexes(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	TckptTrigger trigger;
-	bool		contested;
+	List	   *indexes = NIL;
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (!tckpt_find_registration(tckpt_guard_of(fcinfo->flinfo->fn_oid), &trigger,
-								 &contested))
-		return (Datum) 0;
-	foreach(cell, tckpt_cursor_indexes(&trigger))
+	foreach(cell, tckpt_registration_list(tckpt_guard_of(fcinfo->flinfo->fn_oid)))
+	{
+		TckptRegistration *registration = lfirst(cell);
+
+		if (registration->attached && registration->trigger.relid == registration->steps)
+			indexes = tckpt_cursor_indexes(&registration->trigger);
+	}
+	foreach(cell, indexes)
 	{
 		TckptCursorIndex *index = lfirst(cell);
 		Datum		values[] = {
-			CStringGetTextDatum(index->name), BoolGetDatum(index->partitioned)
+			CStringGetTextDatum(index->name), BoolGetDatum(index->partitioned),
+			BoolGetDatum(index->entire)
 		};
-		bool		nulls[] = {false, false};
+		bool		nulls[lengthof(values)] = {false};
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}

@@ -10,11 +10,11 @@ COMMENT ON FUNCTION tasker_checkpoint_unguarded() IS
 'whether the table that is in use is the one that is guarded, in words, by the catalogs alone; for tasker_checkpoint_health(); raises 55000';
 
 CREATE FUNCTION tasker_checkpoint_cursor_indexes()
-RETURNS TABLE (name text, partitioned boolean)
+RETURNS TABLE (name text, partitioned boolean, entire boolean)
 LANGUAGE C STABLE PARALLEL SAFE ROWS 1
 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_cursor_indexes() IS
-'the indexes of the steps table that hold the cursor, and so bound it; for tasker_checkpoint_health(); raises 55000';
+'the B-trees of the attached table and its partitions that hold the cursor, or what may be within it, and so bound it; for tasker_checkpoint_health() and tasker_checkpoint_hot_indexes()';
 
 -- the library is loaded for it, if it was not
 CREATE FUNCTION tasker_checkpoint_limits()
@@ -348,8 +348,8 @@ BEGIN ATOMIC
                    'unless it can be compressed.', s.entry_size, i.name, k.entry_limit),
                pg_catalog.format('DROP INDEX %sIF EXISTS %s;', CASE WHEN NOT i.partitioned THEN 'CONCURRENTLY ' END, i.name)
         FROM known k CROSS JOIN large s
-        CROSS JOIN tasker_checkpoint_cursor_indexes() WITH ORDINALITY i (name, partitioned, place)
-        WHERE s.is_near_index
+        CROSS JOIN tasker_checkpoint_cursor_indexes() WITH ORDINALITY i (name, partitioned, entire, place)
+        WHERE s.is_near_index AND i.entire
         UNION ALL
         SELECT 'long_cursor', 0, 'info', s.step_uuid, s.queue, NULL, s.cursor_size::double precision, k.long_cursor::double precision, 'bytes',
                'Every checkpoint writes the cursor twice and the history keeps copies of it. Let the handler keep what is large in '

@@ -9,15 +9,7 @@ ROWS 3
 SET search_path = pg_catalog, pg_temp
 SET quote_all_identifiers = off
 BEGIN ATOMIC
-    -- expressions as the server prints them: what leaves a text as long as it is,
-    -- and what takes a value out of a document
-    WITH printed AS (
-        SELECT p.before, p.after, pg_catalog.repeat(pg_catalog.chr(92), 3) || '1' AS escaped,
-               pg_catalog.concat('( (->|->>) ''cursor''::text| (#>|#>>) ''[{]cursor[^'']*''::text[[][]])', p.after) AS cursor_of,
-               pg_catalog.concat('( (->|->>|#>|#>>) (''[^'']*''::text([[][]])?|[0-9]+)', p.after, ')*') AS part_of
-        FROM (VALUES ('^([(]|lower[(]|upper[(])*'::text,
-                      '([)]|::(text|jsonb|character varying)| COLLATE "[^"]*")*'::text)) AS p (before, after)
-    ), set_columns AS (
+    WITH set_columns AS (
         -- what a checkpoint sets, in the table and in its partitions, which may have
         -- indexes of their own; and what is computed from that
         SELECT a.attrelid, a.attnum, a.attname, a.attname = r.checkpoint_column AS on_checkpoint
@@ -26,30 +18,22 @@ BEGIN ATOMIC
             AND (a.attname = r.checkpoint_column OR a.attname = r.updated_at_column)
         WHERE r.attached
     ), all_columns AS (
-        SELECT c.*, pg_catalog.concat(p.before, pg_catalog.regexp_replace(pg_catalog.quote_ident(c.attname::text),
-                                                                          '([^[:alnum:]_])', p.escaped, 'g'), p.after) AS print
-        FROM printed p
-        CROSS JOIN (
-            SELECT s.attrelid, s.attnum, s.attname, s.on_checkpoint, NULL::text AS computed
-            FROM set_columns s
-            UNION ALL
-            SELECT a.attrelid, a.attnum, a.attname, s.on_checkpoint, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
-            FROM set_columns s
-            JOIN pg_attribute a ON a.attrelid = s.attrelid AND a.attgenerated <> '' AND NOT a.attisdropped
-            JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-                AND s.attnum::text IN (SELECT v[1] FROM pg_catalog.regexp_matches(d.adbin::text, ':varattno (-?[0-9]+) ', 'g') AS m (v))
-        ) c
+        SELECT s.attrelid, s.attnum, s.attname, s.on_checkpoint, false AS computed
+        FROM set_columns s
+        UNION ALL
+        SELECT a.attrelid, a.attnum, a.attname, s.on_checkpoint, true
+        FROM set_columns s
+        JOIN pg_attribute a ON a.attrelid = s.attrelid AND a.attgenerated <> '' AND NOT a.attisdropped
+        JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+            AND s.attnum::text IN (SELECT v[1] FROM pg_catalog.regexp_matches(d.adbin::text, ':varattno (-?[0-9]+) ', 'g') AS m (v))
     ), indexes AS (
-        SELECT i.indexrelid, i.indrelid, n.nspname, c.relname, c.relkind, m.amname,
+        SELECT i.indexrelid, i.indrelid, n.nspname, c.relname, c.relkind,
                -- the columns that it has anywhere; 0 is the whole row
                ARRAY(SELECT k FROM pg_catalog.unnest(i.indkey::int2[]) AS u (k) WHERE k <> 0
                      UNION
                      SELECT v[1]::int2
                      FROM pg_catalog.regexp_matches(pg_catalog.concat(i.indexprs::text, i.indpred::text),
-                                                    ':varattno (-?[0-9]+) ', 'g') AS m (v)) AS attnums,
-               -- what it stores of each row
-               ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, k, false)
-                     FROM pg_catalog.generate_series(1, i.indnatts::int4) AS g (k)) AS stored
+                                                    ':varattno (-?[0-9]+) ', 'g') AS m (v)) AS attnums
         FROM tasker_checkpoint_registrations() r
         JOIN pg_index i ON i.indrelid = r.relid
         JOIN pg_class c ON c.oid = i.indexrelid AND NOT c.relispartition
@@ -58,27 +42,16 @@ BEGIN ATOMIC
         -- a summarizing index leaves HOT alone from 16 on
         WHERE r.attached
         AND NOT (m.amname = 'brin' AND pg_catalog.current_setting('server_version_num')::int4 >= 160000)
-    ), cursors AS (
-        -- what has the cursor, or the document that it is in, as it is
-        SELECT c.attrelid, pg_catalog.concat(c.print, '(', p.cursor_of, p.part_of, ')?$') AS print
-        FROM printed p
-        JOIN all_columns c ON c.on_checkpoint AND c.computed IS NULL
     )
     SELECT pg_catalog.format('%I.%I', i.nspname, i.relname),
            CASE WHEN u.on_checkpoint IS NULL THEN 'It has the whole row.'
-                WHEN NOT u.on_checkpoint AND u.computed IS NULL THEN 'It has the column updated_at, which every checkpoint sets.'
+                WHEN NOT u.on_checkpoint AND NOT u.computed THEN 'It has the column updated_at, which every checkpoint sets.'
                 ELSE pg_catalog.concat(
                     'It has the column ',
-                    CASE WHEN u.computed IS NULL THEN 'checkpoint'
+                    CASE WHEN NOT u.computed THEN 'checkpoint'
                          ELSE pg_catalog.format('%I, which is computed from %s', u.attname,
                                                 CASE WHEN u.on_checkpoint THEN 'the checkpoint' ELSE 'updated_at' END) END,
-                    CASE WHEN i.amname = 'btree' AND EXISTS (
-                                  SELECT FROM pg_catalog.unnest(i.stored) AS s (e)
-                                  JOIN cursors k ON k.attrelid = i.indrelid
-                                  WHERE e ~ k.print
-                                  OR EXISTS (SELECT FROM all_columns a CROSS JOIN printed p
-                                             WHERE a.attrelid = i.indrelid AND a.computed ~ k.print
-                                             AND e ~ pg_catalog.concat(a.print, p.part_of, '$')))
+                    CASE WHEN b.name IS NOT NULL
                         THEN ', and as a B-tree it refuses a cursor of more than 2704 bytes' END, '.') END,
            CASE WHEN k.oid IS NOT NULL THEN pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I;', k.conrelid::regclass, k.conname)
                 WHEN i.relkind = 'I' THEN pg_catalog.format('DROP INDEX %I.%I;', i.nspname, i.relname)
@@ -87,8 +60,9 @@ BEGIN ATOMIC
     -- the column to name, the checkpoint itself before others
     LEFT JOIN LATERAL (SELECT a.* FROM all_columns a
                        WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.attnums)
-                       ORDER BY a.on_checkpoint DESC, a.computed IS NULL DESC, a.attnum
+                       ORDER BY a.on_checkpoint DESC, a.computed, a.attnum
                        LIMIT 1) u ON true
+    LEFT JOIN tasker_checkpoint_cursor_indexes() b ON b.name = pg_catalog.format('%I.%I', i.nspname, i.relname)
     LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
     WHERE u.attnum IS NOT NULL OR 0::int2 = ANY (i.attnums)
     ORDER BY 1;

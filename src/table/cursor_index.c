@@ -5,9 +5,10 @@
  *
  * An entry of a B-tree is the value itself, and takes up to 2704 bytes; one
  * that is larger is refused, and with it the checkpoint.  So an index counts
- * that has the cursor as it is, or cast, and not one that has a part or a hash
- * of it.  Its expression is read as stored, and nothing of it is evaluated.  No
- * table or index is locked or opened: one that is gone by then is left out.
+ * that has the cursor, or what is in or around it, as it is, or by what leaves
+ * it about as long, and not one that has a hash or so many characters of it.
+ * Its expression is read as stored, and nothing of it is evaluated.  No table or
+ * index is locked or opened: one that is gone by then is left out.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,6 +23,7 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/primnodes.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -33,41 +35,167 @@
 #include "table/cursor_index.h"
 #include "tasker_checkpoint.h"
 
-/* What casts and the like are put around, which leave a value as long. */
-static Node *
-strip_casts(Node *node)
+/* How much of the cursor a value has, and that of several which tells most. */
+typedef enum Held
 {
-	while (node != NULL)
-	{
-		FuncExpr   *call = (FuncExpr *) node;
+	HELD_UNKNOWN,				/* not looked at yet */
+	HELD_NOTHING,
+	HELD_PART,					/* what may be within the cursor */
+	HELD_DOCUMENT,				/* the checkpoint, with the cursor */
+	HELD_CURSOR
+} Held;
 
-		if (IsA(node, RelabelType))
-			node = (Node *) ((RelabelType *) node)->arg;
-		else if (IsA(node, CoerceViaIO))
-			node = (Node *) ((CoerceViaIO *) node)->arg;
-		else if (IsA(node, CollateExpr))
-			node = (Node *) ((CollateExpr *) node)->arg;
-		else if (IsA(node, CoalesceExpr))
-			node = linitial(((CoalesceExpr *) node)->args);
-		else if (IsA(node, FuncExpr) &&
-				 (call->funcid == F_LOWER_TEXT || call->funcid == F_UPPER_TEXT))
-			node = linitial(call->args);
-		else
-			break;
-	}
-	return node;
+/* A table, and what is known of its columns by now, by their number - 1 */
+typedef struct Columns
+{
+	Oid			relid;
+	Held		held[MaxHeapAttributeNumber];
+} Columns;
+
+static Held held_by_column(Columns *columns, AttrNumber attno);
+
+static Held
+most(Held a, Held b)
+{
+	return a > b ? a : b;
 }
 
-/* A constant that is the key, or a path of it alone. */
+/* Functions whose result is about as long as one of their arguments. */
 static bool
-names_cursor(Node *node)
+keeps_length(Oid function)
 {
-	Const	   *constant = (Const *) node;
+	switch (function)
+	{
+		case F_BTRIM_TEXT:
+		case F_BTRIM_TEXT_TEXT:
+		case F_INITCAP:
+		case F_LOWER_TEXT:
+		case F_LTRIM_TEXT:
+		case F_LTRIM_TEXT_TEXT:
+		case F_REVERSE:
+		case F_RTRIM_TEXT:
+		case F_RTRIM_TEXT_TEXT:
+		case F_SUBSTRING_TEXT_INT4:
+		case F_SUBSTR_TEXT_INT4:
+		case F_TEXTCAT:
+		case F_TEXT_BPCHAR:
+		case F_UPPER_TEXT:
+			return true;
+		default:
+			return false;
+	}
+}
 
-	if (node == NULL || !IsA(node, Const) || constant->constisnull)
-		return false;
-	if (constant->consttype == TEXTOID)
-		return strcmp(TextDatumGetCString(constant->constvalue), "cursor") == 0;
+/* Functions that take a value out of a document, given its keys. */
+static bool
+extracts(Oid function)
+{
+	switch (function)
+	{
+		case F_JSONB_ARRAY_ELEMENT:
+		case F_JSONB_ARRAY_ELEMENT_TEXT:
+		case F_JSONB_EXTRACT_PATH:
+		case F_JSONB_EXTRACT_PATH_TEXT:
+		case F_JSONB_OBJECT_FIELD:
+		case F_JSONB_OBJECT_FIELD_TEXT:
+		case F_JSON_ARRAY_ELEMENT:
+		case F_JSON_ARRAY_ELEMENT_TEXT:
+		case F_JSON_EXTRACT_PATH:
+		case F_JSON_EXTRACT_PATH_TEXT:
+		case F_JSON_OBJECT_FIELD:
+		case F_JSON_OBJECT_FIELD_TEXT:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Types that have a text as it is, if a value is read from that. */
+static bool
+has_text(Oid type)
+{
+	return type == TEXTOID || type == VARCHAROID || type == BPCHAROID ||
+		type == BYTEAOID || type == JSONOID || type == JSONBOID;
+}
+
+/* The function that an expression calls, by name or operator. */
+static Oid
+called(Node *node, List **args)
+{
+	if (IsA(node, OpExpr))
+	{
+		*args = ((OpExpr *) node)->args;
+		return get_opcode(((OpExpr *) node)->opno);
+	}
+	if (IsA(node, FuncExpr))
+	{
+		*args = ((FuncExpr *) node)->args;
+		return ((FuncExpr *) node)->funcid;
+	}
+	*args = NIL;
+	return InvalidOid;
+}
+
+/* The expressions of which one has the value of this, or most of it. */
+static List *
+values_of(Node *node)
+{
+	List	   *args;
+	ListCell   *cell;
+
+	switch (nodeTag(node))
+	{
+		case T_RelabelType:
+			return list_make1(((RelabelType *) node)->arg);
+		case T_CollateExpr:
+			return list_make1(((CollateExpr *) node)->arg);
+		case T_CoerceToDomain:
+			return list_make1(((CoerceToDomain *) node)->arg);
+		case T_CoerceViaIO:
+			if (!has_text(((CoerceViaIO *) node)->resulttype))
+				return NIL;
+			return list_make1(((CoerceViaIO *) node)->arg);
+		case T_CoalesceExpr:
+			return ((CoalesceExpr *) node)->args;
+		case T_MinMaxExpr:
+			return ((MinMaxExpr *) node)->args;
+		case T_ArrayExpr:
+			return ((ArrayExpr *) node)->elements;
+		case T_NullIfExpr:
+			return list_make1(linitial(((NullIfExpr *) node)->args));
+		case T_CaseExpr:
+			args = list_make1(((CaseExpr *) node)->defresult);
+			foreach(cell, ((CaseExpr *) node)->args)
+				args = lappend(args, ((CaseWhen *) lfirst(cell))->result);
+			return args;
+		default:
+			return keeps_length(called(node, &args)) ? args : NIL;
+	}
+}
+
+/* The keys of a path, or one; of what is no constant, or no text, "". */
+static List *
+keys_of(Node *node)
+{
+	Const	   *constant;
+	List	   *keys = NIL;
+	ListCell   *cell;
+
+	if (IsA(node, RelabelType))
+		return keys_of((Node *) ((RelabelType *) node)->arg);
+	if (IsA(node, ArrayCoerceExpr))
+		return keys_of((Node *) ((ArrayCoerceExpr *) node)->arg);
+	if (IsA(node, ArrayExpr))
+	{
+		foreach(cell, ((ArrayExpr *) node)->elements)
+			keys = list_concat(keys, keys_of(lfirst(cell)));
+		return keys;
+	}
+	constant = (Const *) node;
+	if (!IsA(node, Const) || constant->constisnull)
+		return list_make1("");
+	if (constant->consttype == TEXTOID || constant->consttype == VARCHAROID)
+		return list_make1(TextDatumGetCString(constant->constvalue));
 	if (constant->consttype == TEXTARRAYOID)
 	{
 		Datum	   *elements;
@@ -76,48 +204,57 @@ names_cursor(Node *node)
 
 		deconstruct_array(DatumGetArrayTypeP(constant->constvalue), TEXTOID, -1,
 						  false, TYPALIGN_INT, &elements, &nulls, &n);
-		return n == 1 && !nulls[0] &&
-			strcmp(TextDatumGetCString(elements[0]), "cursor") == 0;
+		for (int i = 0; i < n; i++)
+			keys = lappend(keys, nulls[i] ? "" : TextDatumGetCString(elements[i]));
+		return keys;
 	}
-	return false;
+	return list_make1("");
 }
 
-/* Whether an expression is the cursor of a column. */
-static bool
-is_cursor(Node *node, AttrNumber checkpoint)
+/* What is found by keys in what has so much of the cursor. */
+static Held
+held_within(Held held, List *keys)
 {
-	Oid			function = InvalidOid;
-	List	   *args = NIL;
-	Node	   *column;
+	ListCell   *cell;
 
-	node = strip_casts(node);
+	foreach(cell, keys)
+	{
+		if (held == HELD_CURSOR)
+			held = HELD_PART;
+		else if (held == HELD_DOCUMENT)
+			held = strcmp(lfirst(cell), "cursor") == 0 ? HELD_CURSOR : HELD_NOTHING;
+	}
+	return held;
+}
+
+/* What an expression has of the cursor. */
+static Held
+held_by(Columns *columns, Node *node)
+{
+	Held		held = HELD_NOTHING;
+	List	   *args;
+	ListCell   *cell;
+
+	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
 	if (node == NULL)
-		return false;
-	if (IsA(node, OpExpr))
+		return HELD_NOTHING;
+	if (IsA(node, Var))
+		return held_by_column(columns, ((Var *) node)->varattno);
+	if (IsA(node, SubscriptingRef))
 	{
-		function = get_opcode(((OpExpr *) node)->opno);
-		args = ((OpExpr *) node)->args;
-	}
-	else if (IsA(node, FuncExpr))
-	{
-		function = ((FuncExpr *) node)->funcid;
-		args = ((FuncExpr *) node)->args;
-	}
-	else if (IsA(node, SubscriptingRef) &&
-			 list_length(((SubscriptingRef *) node)->refupperindexpr) == 1)
-	{
-		function = F_JSONB_OBJECT_FIELD;
-		args = list_make2(((SubscriptingRef *) node)->refexpr,
-						  linitial(((SubscriptingRef *) node)->refupperindexpr));
-	}
+		SubscriptingRef *ref = (SubscriptingRef *) node;
+		List	   *keys = NIL;
 
-	if ((function != F_JSONB_OBJECT_FIELD && function != F_JSONB_OBJECT_FIELD_TEXT &&
-		 function != F_JSONB_EXTRACT_PATH && function != F_JSONB_EXTRACT_PATH_TEXT) ||
-		list_length(args) != 2)
-		return false;
-	column = linitial(args);
-	return column != NULL && IsA(column, Var) &&
-		((Var *) column)->varattno == checkpoint && names_cursor(lsecond(args));
+		foreach(cell, ref->refupperindexpr)
+			keys = list_concat(keys, keys_of(lfirst(cell)));
+		return held_within(held_by(columns, (Node *) ref->refexpr), keys);
+	}
+	if (extracts(called(node, &args)))
+		return held_within(held_by(columns, linitial(args)), keys_of(lsecond(args)));
+	foreach(cell, values_of(node))
+		held = most(held, held_by(columns, lfirst(cell)));
+	return held;
 }
 
 /* What a stored column is computed from; NULL if it is not computed. */
@@ -153,11 +290,30 @@ generation_expression(Oid relid, AttrNumber attno)
 	return expression;
 }
 
-/* Whether an index has the cursor in one of its columns; a row of pg_index. */
-static bool
-holds_cursor(HeapTuple tuple, TupleDesc tupdesc, AttrNumber checkpoint)
+/* What a column has of the cursor; one that is computed is read once for a table. */
+static Held
+held_by_column(Columns *columns, AttrNumber attno)
+{
+	Held	   *held;
+
+	/* the whole row, or an expression */
+	if (attno <= 0 || attno > MaxHeapAttributeNumber)
+		return HELD_NOTHING;
+	held = &columns->held[attno - 1];
+	if (*held == HELD_UNKNOWN)
+	{
+		*held = HELD_NOTHING;
+		*held = held_by(columns, generation_expression(columns->relid, attno));
+	}
+	return *held;
+}
+
+/* What an index has of the cursor; a row of pg_index. */
+static Held
+held_by_index(Columns *columns, HeapTuple tuple, TupleDesc tupdesc)
 {
 	Form_pg_index index = (Form_pg_index) GETSTRUCT(tuple);
+	Held		held = HELD_NOTHING;
 	bool		isnull;
 	Datum		value = heap_getattr(tuple, Anum_pg_index_indexprs, tupdesc, &isnull);
 
@@ -167,16 +323,11 @@ holds_cursor(HeapTuple tuple, TupleDesc tupdesc, AttrNumber checkpoint)
 		ListCell   *cell;
 
 		foreach(cell, expressions)
-		{
-			if (is_cursor(lfirst(cell), checkpoint))
-				return true;
-		}
+			held = most(held, held_by(columns, lfirst(cell)));
 	}
 	for (int i = 0; i < index->indnatts; i++)
-		if (is_cursor(generation_expression(index->indrelid, index->indkey.values[i]),
-					  checkpoint))
-			return true;
-	return false;
+		held = most(held, held_by_column(columns, index->indkey.values[i]));
+	return held;
 }
 
 static bool
@@ -197,12 +348,16 @@ is_btree(Oid index)
 static List *
 indexes_of(List *result, Oid relid, const char *column)
 {
+	Columns    *columns = palloc0(sizeof(Columns));
 	AttrNumber	checkpoint = get_attnum(relid, column);
 	Relation	rel = table_open(IndexRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
+	columns->relid = relid;
+	if (checkpoint > 0)
+		columns->held[checkpoint - 1] = HELD_DOCUMENT;
 	ScanKeyInit(&key, Anum_pg_index_indrelid, BTEqualStrategyNumber,
 				F_OIDEQ, ObjectIdGetDatum(relid));
 	scan = systable_beginscan(rel, IndexIndrelidIndexId, true, NULL, 1, &key);
@@ -210,20 +365,25 @@ indexes_of(List *result, Oid relid, const char *column)
 	{
 		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
 		TckptCursorIndex *index;
+		Held		held;
 
 		/* an index of partitions counts as a whole */
 		if (!form->indislive || get_rel_relispartition(form->indexrelid) ||
-			!is_btree(form->indexrelid) ||
-			!holds_cursor(tuple, RelationGetDescr(rel), checkpoint))
+			!is_btree(form->indexrelid))
+			continue;
+		held = held_by_index(columns, tuple, RelationGetDescr(rel));
+		if (held == HELD_NOTHING)
 			continue;
 		index = palloc(sizeof(TckptCursorIndex));
 		index->name = tckpt_table_name(form->indexrelid);
 		index->partitioned = get_rel_relkind(form->indexrelid) == RELKIND_PARTITIONED_INDEX;
+		index->entire = held >= HELD_DOCUMENT;
 		if (index->name != NULL)
 			result = lappend(result, index);
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
+	pfree(columns);
 	return result;
 }
 

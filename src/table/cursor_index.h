@@ -16,6 +16,7 @@ typedef struct TckptCursorIndex
 {
 	char	   *name;			/* as SQL wants it */
 	bool		partitioned;
+	bool		entire;			/* it has the whole cursor, not what is within */
 } TckptCursorIndex;
 
 extern List *tckpt_cursor_indexes(const TckptTrigger *trigger);

@@ -39,7 +39,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_counted', 'preloaded boolean', 'TABLE(yields bigint, saves bigint, hot_checkpoints bigint, notifications_sent bigint, notifications_batched bigint, stats_reset timestamp with time zone)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_create_table', 'name text', 'regclass', 'c', 'volatile', 'u', false, '{0A000,22004,25006,3F000,42501,42601,42602,42809,42P07,55000}'),
 ('tasker_checkpoint_cursor', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
-('tasker_checkpoint_cursor_indexes', '', 'TABLE(name text, partitioned boolean)', 'c', 'stable', 's', true, '{55000}'),
+('tasker_checkpoint_cursor_indexes', '', 'TABLE(name text, partitioned boolean, entire boolean)', 'c', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_detach', '', 'regclass', 'c', 'volatile', 'u', false, '{25006,42501,55000}'),
 ('tasker_checkpoint_dispatch', 'step_uuid uuid, queue text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, delay interval DEFAULT ''00:00:00''::interval',
 	'uuid', 'c', 'volatile', 'u', false, '{22004,22023,25006,55000,P0002}'),
