@@ -139,7 +139,7 @@ bool
 tcw_is_refusal(const TcwError *error)
 {
 	static const char *const passing[] = {
-		"08", "25006", "40", "53", "55P03", "57", "58", "XX"
+		"08", "25006", "25P03", "25P04", "40", "53", "55P03", "57", "58", "XX"
 	};
 
 	for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)

@@ -87,7 +87,9 @@ _FOR_NOW = (
     "terminating connection",
     "canceling authentication",
 )
-_TRIED_AGAIN = ("08", "53", "57", "40", "55P03", "25006", "58")
+_TRIED_AGAIN = (
+    "08", "25006", "25P03", "25P04", "40", "53", "55P03", "57", "58", "XX"
+)  # fmt: skip
 
 
 def sqlstate(error: BaseException) -> str | None:

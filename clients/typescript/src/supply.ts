@@ -13,12 +13,15 @@ const grace = 300_000;
 /** How often one that stops tries to hand back a step. */
 const lastTries = 3;
 
+/** What passes by itself: of connections, resources, shutdowns, conflicts, a standby that is to be promoted. */
+const passing = /^(08|25006|25P0[34]|40|53|55P03|57|58|XX)/;
+
 /** Refused for what it is: another try would end the same way. */
 function isRefusal(error: unknown): boolean {
   const code = sqlstate(error);
   // pg has no password where the server wants one
   if (code === undefined) return error instanceof Error && error.message.startsWith("SASL:");
-  return !/^(08|40|53|55P03|57)/.test(code);
+  return !passing.test(code);
 }
 
 export class Supply {

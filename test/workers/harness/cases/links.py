@@ -159,6 +159,21 @@ def a_database_without_the_extension_is_not_either(scene: Scene) -> None:
     _refused(scene, scene.elsewhere("postgres"), "tasker_checkpoint_")
 
 
+def a_standby_is_tried_again(scene: Scene) -> None:
+    """From the start; the worker works as soon as it may write."""
+    scene.expected = "25006"
+    scene.set("default_transaction_read_only", "on")
+    worker = scene.worker("a", LONG_LEASE)
+    wait_until(
+        lambda: len(worker.said("could not connect")) > 1, "it tries again"
+    )
+    expect(worker.running(), True, "it runs")
+    step = scene.steps.add(0, 12)
+    scene.set("default_transaction_read_only", "off")
+    scene.expect_complete(step)
+    worker.terminate()
+
+
 def a_server_that_is_not_there_is_tried_again(scene: Scene) -> None:
     """From the start; the worker works as soon as it is there."""
     worker = scene.worker("a", LONG_LEASE, conninfo=scene.proxied_later())
