@@ -72,7 +72,6 @@ keeps_length(Oid function)
 		case F_LOWER_TEXT:
 		case F_LTRIM_TEXT:
 		case F_LTRIM_TEXT_TEXT:
-		case F_REVERSE:
 		case F_RTRIM_TEXT:
 		case F_RTRIM_TEXT_TEXT:
 		case F_SUBSTRING_TEXT_INT4:
