@@ -23,7 +23,7 @@ SELECT 'tasker_checkpoint_' || name AS name, class
 FROM (VALUES
 	('everybody', 'table get load exists cursor items_processed accumulated_results history dispatched progress health'),
 	('everybody', 'hot_indexes sample version'),
-	('everybody', 'survey unguarded old_snapshots cursor_indexes limits'),
+	('everybody', 'survey unguarded old_snapshots cursor_indexes limits shown enough'),
 	('everybody', 'registrations candidates trusts attach_call settings counted look'),
 	('everybody', 'own_functions workers missing_rights needless_rights'),
 	('everybody', 'check_table check_guard check_trigger_order check_index check_fillfactor check_compression check_hot_share'),
