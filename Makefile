@@ -69,6 +69,7 @@ OBJS = \
 	src/table/steps.o \
 	src/table/survey.o \
 	src/table/survey_sql.o \
+	src/table/swapped.o \
 	src/table/unguarded.o \
 	src/wakeup/notifier.o \
 	src/wakeup/notify.o \

@@ -18,6 +18,7 @@
 
 #include "table/attached.h"
 #include "table/candidates.h"
+#include "table/swapped.h"
 #include "tasker_checkpoint.h"
 
 /* tasker_checkpoint_registrations() */
@@ -43,6 +44,7 @@ enum
 {
 	CANDIDATE_RELID,
 	CANDIDATE_TRUSTED,
+	CANDIDATE_ALIKE,
 	CANDIDATE_NCOLUMNS
 };
 
@@ -103,6 +105,9 @@ tasker_checkpoint_candidates(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Oid			function = fcinfo->flinfo->fn_oid;
+	TckptTrigger steps;
+	bool		contested;
+	bool		attached = tckpt_registrations(tckpt_guard_of(function), &steps, &contested) > 0;
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -113,6 +118,7 @@ tasker_checkpoint_candidates(PG_FUNCTION_ARGS)
 
 		values[CANDIDATE_RELID] = ObjectIdGetDatum(lfirst_oid(lc));
 		values[CANDIDATE_TRUSTED] = BoolGetDatum(tckpt_is_trusted(lfirst_oid(lc), function));
+		values[CANDIDATE_ALIKE] = BoolGetDatum(attached && tckpt_is_alike(lfirst_oid(lc), &steps));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -26,12 +26,12 @@ COMMENT ON FUNCTION tasker_checkpoint_registrations() IS
 'every trigger that calls the guard: "relid" is its table, "steps" that table or the one that it is a partition of; "counts" says whether that is the steps table, "attached" whether it is the one to look at, of two that count the first that attach has made; "is_marked" whether the trigger goes with the extension; "enabled" is as in pg_trigger; then its columns, NULL where there is none of the type, "retry_columns" those that tasker_checkpoint_reset_for_retry() sets';
 
 CREATE FUNCTION tasker_checkpoint_candidates()
-RETURNS TABLE (relid oid, trusted boolean)
+RETURNS TABLE (relid oid, trusted boolean, alike boolean)
 LANGUAGE C STABLE PARALLEL SAFE
 ROWS 1
 AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_candidates() IS
-'permanent tables that have a name of Tasker''s steps table: tasker.workflow_steps, and tasker_workflow_steps in the extension''s schema; "trusted" as tasker_checkpoint_trusts() says';
+'permanent tables that have a name of Tasker''s steps table: tasker.workflow_steps, and tasker_workflow_steps in the extension''s schema; "trusted" as tasker_checkpoint_trusts() says, "alike" whether it has the attached table''s key and most of its columns';
 
 CREATE FUNCTION tasker_checkpoint_trusts(relid oid)
 RETURNS boolean

@@ -23,12 +23,33 @@ BEGIN ATOMIC
         WHERE r.attached
     ), others AS (
         -- Tasker's tables besides; two generations of Tasker side by side are not told apart
-        SELECT u.relid, u.trusted, a.name AS attached, a.key_column
+        SELECT u.relid, u.trusted, u.alike, a.name AS attached
         FROM tasker_checkpoint_candidates() u
         CROSS JOIN attached a
         WHERE (SELECT pg_catalog.count(*) FROM counting) = 1
         AND NOT EXISTS (SELECT FROM tasker_checkpoint_candidates() t WHERE t.relid = a.oid)
         AND NOT EXISTS (SELECT FROM tasker_checkpoint_registrations() r WHERE r.attached AND r.relid = u.relid)
+    ), marks AS (
+        -- what attach leaves on a table beside the guard
+        SELECT d.objoid AS relid, 'c'::text AS kind,
+               pg_catalog.format('COMMENT ON COLUMN %s.%I IS NULL;', d.objoid::regclass, t.attname) AS statement
+        FROM pg_description d
+        JOIN pg_attribute t ON t.attrelid = d.objoid AND t.attnum::int4 = d.objsubid
+        WHERE d.classoid = 'pg_class'::regclass::oid AND t.atttypid = 'jsonb'::regtype::oid
+        AND pg_catalog.starts_with(d.description, 'progress of a batch worker: ')
+        UNION ALL
+        SELECT t.tgrelid, 't', pg_catalog.format('DROP TRIGGER %I ON %s;', t.tgname, t.tgrelid::regclass)
+        FROM pg_trigger t
+        WHERE t.tgfoid = 'tasker_checkpoint_forget()'::regprocedure::oid AND t.tgparentid = 0::oid
+    ), left_behind AS (
+        SELECT c.oid::regclass::text AS name, pg_catalog.string_agg(m.statement, ' ' ORDER BY m.kind DESC, m.statement) AS statement
+        FROM marks m
+        JOIN pg_class c ON c.oid = m.relid
+        WHERE NOT c.relispartition AND tasker_checkpoint_trusts(c.oid)
+        AND EXISTS (SELECT FROM attached)
+        AND NOT EXISTS (SELECT FROM tasker_checkpoint_registrations() r WHERE r.relid = c.oid)
+        AND NOT EXISTS (SELECT FROM others o WHERE o.relid = c.oid)
+        GROUP BY c.oid
     )
     SELECT 'ok', pg_catalog.format('Table %s is attached.', a.name), NULL
     FROM attached a
@@ -49,12 +70,19 @@ BEGIN ATOMIC
     WHERE NOT t.trusted AND NOT EXISTS (SELECT FROM counting)
     UNION ALL
     -- renamed and replaced, as online schema changes do, or migrated anew
-    SELECT CASE WHEN o.key_column = 'workflow_step_uuid' THEN 'error' ELSE 'notice' END,
+    SELECT CASE WHEN o.alike THEN 'error' ELSE 'notice' END,
            pg_catalog.format('Table %s, which Tasker uses, is not attached, but %s is: what is written there is not guarded.', o.relid::regclass, o.attached),
-           pg_catalog.format('SELECT %s; ', 'tasker_checkpoint_detach()'::regprocedure)
-           || tasker_checkpoint_attach_call(o.relid, 'workflow_step_uuid'::name)
+           CASE WHEN o.alike THEN
+               pg_catalog.format('SELECT %s; ', 'tasker_checkpoint_detach()'::regprocedure)
+               || tasker_checkpoint_attach_call(o.relid, 'workflow_step_uuid'::name) END
     FROM others o
     WHERE o.trusted
+    UNION ALL
+    SELECT 'warning',
+           pg_catalog.format('Table %s is as if it had been attached, and is not, but %s is. If it is in use, what is stored in it is not guarded; if not, the statement takes the marks away.',
+                             l.name, a.name),
+           l.statement
+    FROM left_behind l CROSS JOIN attached a
     UNION ALL
     SELECT 'notice',
            pg_catalog.format('Table %s, which is named as Tasker''s, belongs to role "%s", and %s is attached. Only if the other is the steps table, detach this one and attach that.',

@@ -96,6 +96,25 @@ tckpt_forget_trigger(Oid function, Oid relid)
 	return NULL;
 }
 
+/* Statements that drop them all, with a blank after each; "" if there are none. */
+char *
+tckpt_forget_drop_calls(Oid function, Oid relid)
+{
+	char	   *table = tckpt_table_name(relid);
+	char	   *calls = "";
+	ListCell   *lc;
+
+	foreach(lc, find_triggers(function, relid))
+	{
+		const TckptForgetTrigger *trigger = lfirst(lc);
+
+		if (table != NULL)
+			calls = psprintf("%sDROP TRIGGER %s ON %s; ", calls,
+							 quote_identifier(NameStr(trigger->name)), table);
+	}
+	return calls;
+}
+
 /* Drops them all, as the caller.  Raises 42501. */
 void
 tckpt_forget_drop(Oid function, Oid relid)

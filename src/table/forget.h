@@ -20,6 +20,7 @@ typedef struct TckptForgetTrigger
 } TckptForgetTrigger;
 
 extern const TckptForgetTrigger *tckpt_forget_trigger(Oid function, Oid relid);
+extern char *tckpt_forget_drop_calls(Oid function, Oid relid);
 extern void tckpt_forget_drop(Oid function, Oid relid);
 
 #endif							/* TCKPT_FORGET_H */

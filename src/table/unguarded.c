@@ -38,7 +38,9 @@
 #include "dispatch/events.h"
 #include "table/attached.h"
 #include "table/candidates.h"
+#include "table/forget.h"
 #include "table/registration.h"
+#include "table/swapped.h"
 #include "table/unguarded.h"
 #include "tasker_checkpoint.h"
 
@@ -65,15 +67,17 @@ append(List *list, char *detail, char *statement)
 }
 
 /*
- * Moves the guard from the attached table to another.  What is dispatched
+ * Moves both triggers from the attached table to another.  What is dispatched
  * stays so, unlike with tasker_checkpoint_detach().
  */
 static char *
-move_call(Oid function, const Attached *attached, const char *table, const char *key)
+move_call(Oid function, const Attached *attached, const char *table)
 {
-	return psprintf("DROP TRIGGER %s ON %s; %s",
+	return psprintf("DROP TRIGGER %s ON %s; %s%s",
 					quote_identifier(NameStr(attached->trigger.name)),
-					attached->table, tckpt_attach_call(function, table, key));
+					attached->table,
+					tckpt_forget_drop_calls(function, attached->trigger.relid),
+					tckpt_attach_call(function, table, attached->key));
 }
 
 /* Tasker's tables that could be attached unasked. */
@@ -337,14 +341,13 @@ parent_of(Oid relid)
 	return parent;
 }
 
-/*
- * Whether a name may be what a table was called before a copy took its place:
- * tools and people put something before or after it.
- */
+/* Whether a table is a copy that took the attached one's place, by renames. */
 static bool
-is_part_of_name(const char *name, const char *whole)
+is_copy(const Attached *attached, Oid relid)
 {
-	return strlen(name) < strlen(whole) && strstr(whole, name) != NULL;
+	return tckpt_has_name_of(relid, attached->trigger.relid) &&
+		tckpt_column_of_type(relid, attached->checkpoint, JSONBOID) != InvalidAttrNumber &&
+		tckpt_is_alike(relid, &attached->trigger);
 }
 
 /*
@@ -358,21 +361,20 @@ copies_of(const Attached *attached)
 	Oid			relid = attached->trigger.relid;
 	Oid			owner = tckpt_attachable_owner(relid);
 	Oid			namespace = get_rel_namespace(relid);
-	char	   *name = get_rel_name(relid);
+	List	   *tree = find_all_inheritors(relid, NoLock, NULL);
 	Relation	rel = table_open(RelationRelationId, AccessShareLock);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	List	   *result = NIL;
 	HeapTuple	tuple;
 
-	while (name != NULL && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_class form = (Form_pg_class) GETSTRUCT(tuple);
 
-		if (form->relnamespace == namespace && form->oid != relid &&
-			is_part_of_name(NameStr(form->relname), name) &&
-			!form->relispartition && tckpt_attachable_owner(form->oid) == owner &&
-			tckpt_column_of_type(form->oid, attached->key, UUIDOID) != InvalidAttrNumber &&
-			tckpt_column_of_type(form->oid, attached->checkpoint, JSONBOID) != InvalidAttrNumber)
+		CHECK_FOR_INTERRUPTS();
+		if (form->relnamespace == namespace && !form->relispartition &&
+			tckpt_attachable_owner(form->oid) == owner &&
+			!list_member_oid(tree, form->oid) && is_copy(attached, form->oid))
 			result = lappend_oid(result, form->oid);
 	}
 	systable_endscan(scan);
@@ -408,7 +410,7 @@ check_others(List *result, Oid function, const Attached *attached)
 		return append(result,
 					  psprintf("The attached table %s is a part of table %s, which has no guard: what is stored in its other parts has no history and no limits, and their steps are not found. The statement moves the guard.",
 							   attached->table, table),
-					  move_call(function, attached, table, attached->key));
+					  move_call(function, attached, table));
 
 	others = taskers_tables(function);
 	if (list_member_oid(others, attached->trigger.relid))
@@ -416,15 +418,12 @@ check_others(List *result, Oid function, const Attached *attached)
 	others = list_concat_unique_oid(others, copies_of(attached));
 	foreach(cell, others)
 	{
-		char	   *other_key = key_of(lfirst_oid(cell));
-
 		table = tckpt_table_name(lfirst_oid(cell));
-		if (table != NULL)
+		if (table != NULL && tckpt_is_alike(lfirst_oid(cell), &attached->trigger))
 			result = append(result,
-							psprintf("The attached table is %s, and there is table %s, which has no guard: if that one is in use, what is stored in it has no history and no limits, and functions look at the wrong table. The statement moves the guard; dispatched steps stay so.",
-									 attached->table, table),
-							move_call(function, attached, table,
-									  other_key != NULL ? other_key : attached->key));
+							psprintf("The attached table is %s, and there is table %s, which has no guard: if that one is in use, what is stored in it has no history and no limits, and functions look at the wrong table. The statement moves the guard. Dispatched steps stay so, but for those that table %s lacks, which the next claims forget: so look first whether it has them.",
+									 attached->table, table, table),
+							move_call(function, attached, table));
 	}
 	return result;
 }

@@ -12,7 +12,7 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_attach_indexes', 'steps regclass, key_column name, checkpoint_column name', 'void', 'plpgsql', 'volatile', 'u', false, '{42P07}'),
 ('tasker_checkpoint_attach_table', 'steps regclass, key_column name, guard regprocedure', 'void', 'plpgsql', 'volatile', 'u', false, '{55000}'),
 ('tasker_checkpoint_cancel', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,25006,55000,P0002}'),
-('tasker_checkpoint_candidates', '', 'TABLE(relid oid, trusted boolean)', 'c', 'stable', 's', true, '{}'),
+('tasker_checkpoint_candidates', '', 'TABLE(relid oid, trusted boolean, alike boolean)', 'c', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_check_bloat', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_check_compression', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_check_connections', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 'r', true, '{}'),
