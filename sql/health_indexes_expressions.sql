@@ -102,8 +102,13 @@ SELECT definition, look.* FROM (VALUES
 	($$(note) WHERE checkpoint ->> 'cursor' > ''$$),
 	($$USING hash ((checkpoint ->> 'cursor'))$$)
 ) AS d (definition), look(definition);
--- and one that has nothing of the checkpoint
-SELECT * FROM look('(lower(note))');
+-- and some that have nothing of the checkpoint
+SELECT definition, look.* FROM (VALUES
+	($$(lower(note))$$),
+	($$(((string_to_array(note, ','))[:1]))$$),
+	($$(((string_to_array(note, ','))[1:]))$$),
+	($$(((string_to_array(note, ','))[:]))$$)
+) AS d (definition), look(definition);
 
 RESET ROLE;
 DROP EXTENSION tasker_checkpoint;

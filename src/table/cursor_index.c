@@ -180,6 +180,9 @@ keys_of(Node *node)
 	List	   *keys = NIL;
 	ListCell   *cell;
 
+	/* a slice without a bound */
+	if (node == NULL)
+		return list_make1("");
 	if (IsA(node, RelabelType))
 		return keys_of((Node *) ((RelabelType *) node)->arg);
 	if (IsA(node, ArrayCoerceExpr))
