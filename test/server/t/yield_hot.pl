@@ -74,7 +74,8 @@ is($node->safe_psql('postgres', q{
 		SELECT count(*) FROM pg_index WHERE indrelid = 'tasker.workflow_steps'::regclass}),
 	14, 'the table has its fourteen indexes');
 
-my $n = 0;
+# with as many digits all through
+my $n = 100_000;
 
 # The share of HOT among so many yields, one step after the other.
 sub hot_share
