@@ -268,7 +268,10 @@ server()
 # Prometheus and the exporter come from their packages, not from what may run here.
 monitoring()
 {
-	if ! tc_unpack prometheus prometheus-postgres-exporter; then
+	# promtool is a package of its own since Debian 13
+	# shellcheck disable=SC2046	# a name or none
+	if ! tc_unpack prometheus prometheus-postgres-exporter \
+		$(apt-cache search --names-only '^promtool$' 2>/dev/null | sed 's/ .*//'); then
 		tally monitoring 0 1 "could not run"
 		return
 	fi
