@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/partition.h"
 #include "catalog/pg_type.h"
@@ -24,6 +25,7 @@
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "invalidation.h"
 #include "table/attached.h"
@@ -101,6 +103,22 @@ tckpt_column_of_type(Oid relid, const char *name, Oid type)
 	if (attno != InvalidAttrNumber && get_atttype(relid, attno) != type)
 		attno = InvalidAttrNumber;
 	return attno;
+}
+
+/* Whether a column takes no NULL; false if it is not there. */
+bool
+tckpt_is_not_null(Oid relid, AttrNumber attno)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid),
+										Int16GetDatum(attno));
+	bool		not_null = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		not_null = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+		ReleaseSysCache(tuple);
+	}
+	return not_null;
 }
 
 /* The column that says which steps are done; InvalidAttrNumber if there is none. */

@@ -57,6 +57,7 @@ extern bool tckpt_attached_covers(Oid guard, Relation rel,
 								  const Trigger *trigger);
 extern void tckpt_attached_distrust(void);
 extern AttrNumber tckpt_column_of_type(Oid relid, const char *name, Oid type);
+extern bool tckpt_is_not_null(Oid relid, AttrNumber attno);
 extern AttrNumber tckpt_processed_attno(Oid relid);
 extern AttrNumber tckpt_updated_at_attno(Oid relid);
 extern Datum tckpt_retry_columns(const TckptTrigger *trigger);

@@ -10,7 +10,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
@@ -18,7 +17,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 
 #include "table/reader.h"
 #include "table/survey_sql.h"
@@ -44,21 +42,6 @@ typedef struct Companion
 	Oid			relid;			/* InvalidOid: not one to read from */
 	char	   *name;			/* as SQL wants it */
 } Companion;
-
-static bool
-is_not_null(Oid relid, AttrNumber attno)
-{
-	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid),
-										Int16GetDatum(attno));
-	bool		not_null = false;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		not_null = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
-		ReleaseSysCache(tuple);
-	}
-	return not_null;
-}
 
 /* Whether there is a column of one of these types that can be read. */
 static bool
@@ -191,7 +174,7 @@ tckpt_survey_sql(const TckptSteps *steps, const TckptSurvey *survey, bool holder
 	TckptSurveySql statements;
 
 	if (steps->processed != InvalidAttrNumber)
-		unprocessed = is_not_null(steps->trigger.relid, steps->processed) ?
+		unprocessed = tckpt_is_not_null(steps->trigger.relid, steps->processed) ?
 			" AND NOT s.processed" :
 			" AND (NOT s.processed OR s.processed IS NULL)";
 	statements.walk = psprintf("%s s.%s IS NOT NULL%s", select, steps->checkpoint,

@@ -21,7 +21,6 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_description.h"
 #include "catalog/pg_index.h"
@@ -33,7 +32,6 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
 #include "dispatch/events.h"
 #include "table/attached.h"
@@ -149,21 +147,6 @@ is_of_key(HeapTuple tuple, TupleDesc tupdesc)
 		form->indnkeyatts == 1 && heap_attisnull(tuple, Anum_pg_index_indpred, tupdesc);
 }
 
-static bool
-is_not_null(Oid relid, AttrNumber attno)
-{
-	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid),
-										Int16GetDatum(attno));
-	bool		result = false;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		result = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
-		ReleaseSysCache(tuple);
-	}
-	return result;
-}
-
 /*
  * A table's key: Tasker's, or the one uuid that a unique index is on, the primary
  * key's if there are several; NULL if nothing tells which.
@@ -192,7 +175,7 @@ key_of(Oid relid)
 		AttrNumber	attno = form->indkey.values[0];
 
 		if (!is_of_key(tuple, RelationGetDescr(rel)) || attno <= 0 ||
-			get_atttype(relid, attno) != UUIDOID || !is_not_null(relid, attno))
+			get_atttype(relid, attno) != UUIDOID || !tckpt_is_not_null(relid, attno))
 			continue;
 		several |= found != InvalidAttrNumber && found != attno;
 		found = attno;
@@ -341,13 +324,12 @@ parent_of(Oid relid)
 	return parent;
 }
 
-/* Whether a table is a copy that took the attached one's place, by renames. */
+/* Whether a table, if it is alike, is a copy that took the attached one's place by renames. */
 static bool
 is_copy(const Attached *attached, Oid relid)
 {
 	return tckpt_has_name_of(relid, attached->trigger.relid) &&
-		tckpt_column_of_type(relid, attached->checkpoint, JSONBOID) != InvalidAttrNumber &&
-		tckpt_is_alike(relid, &attached->trigger);
+		tckpt_column_of_type(relid, attached->checkpoint, JSONBOID) != InvalidAttrNumber;
 }
 
 /*
