@@ -52,23 +52,26 @@ typedef struct Listing
 	TckptHistory present;		/* all that it holds */
 	int32		generation;		/* its own */
 	int32		oldest;			/* generation that is the step's; 0: none */
-	List	   *clears;			/* of Clear */
+	List	   *clears;			/* of Clear, newest first */
 	int32		last_generation;	/* of the last entry returned */
 	int64		last_sequence;
 	MemoryContext context;		/* reset after each row of the archive */
 } Listing;
 
+/*
+ * How a generation ended, if it did.  Generations are asked for from the oldest on,
+ * so those before it are dropped.
+ */
 static Clear *
-find_clear(const Listing *listing, int32 generation)
+find_clear(Listing *listing, int32 generation)
 {
-	ListCell   *lc;
-
-	foreach(lc, listing->clears)
+	while (listing->clears != NIL)
 	{
-		Clear	   *clear = lfirst(lc);
+		Clear	   *oldest = llast(listing->clears);
 
-		if (clear->generation == generation)
-			return clear;
+		if (oldest->generation >= generation)
+			return oldest->generation == generation ? oldest : NULL;
+		listing->clears = list_delete_last(listing->clears);
 	}
 	return NULL;
 }
