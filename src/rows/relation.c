@@ -79,10 +79,17 @@ tckpt_own_open(Oid function, const TckptOwnTable *table, LOCKMODE lockmode)
 	if (OidIsValid(relid))
 		rel = try_relation_open(relid, lockmode);
 	if (rel == NULL)
+	{
+		char	   *schema = get_namespace_name(get_func_namespace(function));
+
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s\" does not exist", table->name),
-				 errhint("Create the extension again.")));
+				 schema == NULL ?
+				 errhint("Create the extension again.") :
+				 errhint("Give it its name and schema \"%s\" back, or create the extension again.",
+						 schema)));
+	}
 	if (is_known(table->last, function))
 		return rel;
 	if (!is_as_created(rel, table))
