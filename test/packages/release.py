@@ -101,6 +101,9 @@ def dockerfile():
     check(wanted == documented("From source"), f"Dockerfile: {wanted}, docs/install.md: {documented('From source')}")
 
 
+# What the steps before and between need: actions of others, and the checkout
+OTHERS = {"git", "ca-certificates", "curl"}
+
 installed = set()
 for path in sorted(pathlib.Path(".github").rglob("*")):
     if path.is_dir():
@@ -112,7 +115,7 @@ for path in sorted(pathlib.Path(".github").rglob("*")):
         check(text == {"blank_issues_enabled": False}, f"{path}: {text}")
     else:
         form(path, text)
-wanted = documented("Debian package") | {"git", "ca-certificates"}
+wanted = documented("Debian package") | OTHERS
 check(installed == wanted, f"workflows install {installed}, docs/install.md says {wanted}")
 dockerfile()
 print("\n".join(wrong))
