@@ -1,6 +1,6 @@
-# Checkpoints, triggers and grants survive dump and restore, in every format, into
-# a new database, where yields go on; and into a later server, if the environment's
-# oldinstall says where an older one is.
+# Checkpoints, triggers, grants, events, a live claim and the archive survive dump and
+# restore, in every format, into a new database, where claim and yields go on; and into a
+# later server, if the environment's oldinstall says where an older one is.
 
 use strict;
 use warnings;
@@ -70,7 +70,9 @@ sub restore_files
 {
 	my ($database, $suffix) = @_;
 
-	quietly('pg_restore', 0, 'pg_restore', '--exit-on-error', '--jobs=2', '-d', $new->connstr($database), "$dump.$suffix");
+	# of a tar nothing is restored side by side
+	quietly('pg_restore', 0, 'pg_restore', '--exit-on-error', $suffix eq 'tar' ? () : '--jobs=2', '-d', $new->connstr($database),
+		"$dump.$suffix");
 }
 
 sub restore_text
@@ -97,6 +99,11 @@ my %ways = (
 		my ($from, $to) = @_;
 		dump_file($from, 'custom', '--format=custom');
 		restore_files($to, 'custom');
+	},
+	'tar' => sub {
+		my ($from, $to) = @_;
+		dump_file($from, 'tar', '--format=tar');
+		restore_files($to, 'tar');
 	},
 	'directory' => sub {
 		my ($from, $to) = @_;
@@ -135,6 +142,8 @@ my %ways = (
 
 # What must be the same before and after.
 my %facts = (
+	'archive' => 'SELECT * FROM tasker_checkpoint_archive ORDER BY 1, 2, 3',
+	'events' => 'SELECT * FROM tasker_checkpoint_events ORDER BY 1',
 	'table' => 'SELECT tasker_checkpoint_table()',
 	'guard' => q{
 		SELECT tgname, tgenabled, (SELECT array_agg(attname ORDER BY i) FROM unnest(tgattr) WITH ORDINALITY AS u (n, i)
@@ -177,6 +186,14 @@ sub check_restored
 		is($server->safe_psql($to, $facts{$fact}), $node->safe_psql($from, $facts{$fact}), "$name: $fact as before");
 	}
 
+	# the claim is still its holder's
+	my $event = $node->safe_psql($from, "SELECT event_id FROM tasker_checkpoint_events WHERE worker = 'holder'");
+	is($server->safe_psql($to, qq{
+			SET ROLE worker;
+			SELECT sequence, event_id = '$event' FROM tasker_checkpoint_save('00000000-0000-0000-0000-000000000001', '"held"', 4, NULL, '$event');
+			RESET ROLE;
+			SELECT tasker_checkpoint_release('$event')}), "4|t\nt", "$name: a claim goes on");
+
 	# each yields its next, as the worker
 	is( $server->safe_psql($to, qq{
 			SET ROLE worker;
@@ -199,8 +216,8 @@ sub check_restored
 		"$name: and no trigger");
 }
 
-# Five steps: none cut, some cut, none kept, larger than the limits allow, and
-# one from a time before the extension.
+# Five steps: none cut and claimed, some cut, none kept, larger than the limits allow,
+# and one from a time before the extension.
 sub fill
 {
 	my ($database, $schema, $table, $key) = @_;
@@ -211,6 +228,7 @@ sub fill
 		GRANT USAGE ON SCHEMA $schema TO worker;
 		GRANT SELECT, UPDATE (checkpoint) ON $table TO worker;
 		GRANT EXECUTE ON FUNCTION tasker_checkpoint_yield, tasker_checkpoint_save TO worker;
+		SET tasker_checkpoint.archive_history = on;
 		SELECT tasker_checkpoint_yield('00000000-0000-0000-0000-000000000001', to_jsonb(n), n, '{"sum": 1.50, "é": "\\u20ac"}')
 			FROM generate_series(1, 3) n;
 		SET tasker_checkpoint.history_limit = 4;
@@ -224,7 +242,10 @@ sub fill
 		SET tasker_checkpoint.history_size = -1;
 		SELECT tasker_checkpoint_yield('f0000000-0000-0000-0000-000000000004', to_jsonb(repeat('x', 100000)), n)
 			FROM generate_series(1, 2) n;
+		SELECT tasker_checkpoint_claim('holder', '1 hour', 1, '00000000-0000-0000-0000-000000000001');
 	});
+	is($node->safe_psql($database, 'SELECT count(*), count(worker), (SELECT count(DISTINCT step_uuid) FROM tasker_checkpoint_archive) FROM tasker_checkpoint_events'),
+		'4|1|2', "$database: there are events, a claim, and an archive of two steps");
 }
 
 my $keys = q{('00000000-0000-0000-0000-000000000001', NULL), ('70000000-0000-0000-0000-000000000002', NULL),
