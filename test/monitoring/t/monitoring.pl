@@ -201,6 +201,46 @@ my $scraped = eventually('the exporter is connected', sub {
 my $ours = join '', $scraped =~ /^((?:# \w+ )?tasker_checkpoint.*\n)/mg;
 is(runs('promtool reads the metrics', $ours, 'promtool', 'check', 'metrics'), '', 'and finds fault with none');
 
+# What is promised of them (docs/stability.md): names, with their units, kinds and labels.
+my %type = $ours =~ /^# TYPE (\S+) (\S+)$/mg;
+my %labels;
+while ($ours =~ /^(\w+)\{(.*)\} /mg)
+{
+	my ($metric, $pairs) = ($1, $2);
+	$labels{$metric} = join ' ', sort grep { $_ ne 'server' } $pairs =~ /(\w+)="/g;
+}
+is(join('', map { s/^tasker_checkpoint_//r . " $type{$_}, $labels{$_}\n" } sort keys %type), q{dispatched_steps gauge, datname queue state
+health_findings gauge, datname finding queue severity
+highest_deliveries gauge, datname queue
+notify_queue_usage_ratio gauge, datname
+oldest_expired_seconds gauge, datname queue
+oldest_waiting_seconds gauge, datname queue
+progress_items gauge, datname queue
+progress_items_per_second gauge, datname queue
+progress_newest_checkpoint_age_seconds gauge, datname queue
+progress_oldest_checkpoint_age_seconds gauge, datname queue
+stats_claims_total counter, datname
+stats_expired_claims_total counter, datname
+stats_fenced_total counter, datname
+stats_hot_checkpoints_total counter, datname
+stats_notifications_batched_total counter, datname
+stats_notifications_lost_total counter, datname
+stats_notifications_sent_total counter, datname
+stats_parked_total counter, datname
+stats_refused_total counter, datname sqlstate
+stats_replays_total counter, datname
+stats_reset_timestamp_seconds gauge, datname
+stats_saves_total counter, datname
+stats_stale_writes_total counter, datname
+stats_truncated_entries_total counter, datname
+stats_yields_total counter, datname
+table_dead_rows gauge, datname relation
+table_hot_updates_total counter, datname relation
+table_live_rows gauge, datname relation
+table_size_bytes gauge, datname relation
+table_updates_total counter, datname relation
+}, 'names, kinds and labels are as promised');
+
 # Prometheus.
 my $work = PostgreSQL::Test::Utils::tempdir();
 my $config = slurp_file("$dir/prometheus.yaml");
