@@ -1,4 +1,7 @@
-"""What .github/ and the Dockerfile say, against what is here: says what is wrong."""
+"""What .github/ and the Dockerfile say, against what is here: says what is wrong.
+
+With the word "commands": what the workflow of a release runs between the actions.
+"""
 
 import pathlib
 import re
@@ -100,6 +103,11 @@ def dockerfile():
     wanted = {package.replace("$PG_MAJOR", "15") for package in wanted}
     check(wanted == documented("From source"), f"Dockerfile: {wanted}, docs/install.md: {documented('From source')}")
 
+
+if sys.argv[1:] == ["commands"]:
+    release = yaml.safe_load(pathlib.Path(".github/workflows/release.yml").read_text())
+    print("\n".join(step["run"] for step in release["jobs"]["artifacts"]["steps"] if "run" in step))
+    sys.exit()
 
 # What the steps before and between need: actions of others, and the checkout
 OTHERS = {"git", "ca-certificates", "curl"}

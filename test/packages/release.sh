@@ -3,15 +3,18 @@
 #
 # What releases are made by: the checklist finds what is in the way of one, the workflows
 # and the Dockerfile name what is here. Docker itself does not run here, nor do the
-# workflows: the Dockerfile's commands do, with the files that it copies. Prints TAP.
+# workflows: the commands of a release do, but for apt and the actions between them, and
+# the Dockerfile's with the files that it copies. Prints TAP.
 #
-# Packages: git, gcc, make, python3, python3-yaml.
+# Packages: git, gcc, make, python3, python3-yaml, build-essential, debhelper, pkg-config,
+# Packages: libpq-dev, postgresql-server-dev-all.
 
 set -u
 root=$(pwd)
 work=$(mktemp -d) || exit 1
 # shellcheck source=test/packages/lib/archive.sh
 . test/packages/lib/archive.sh
+major=$("$PG_CONFIG" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
 
 trap 'rm -rf "$work"' EXIT
 trap 'exit 143' TERM INT HUP
@@ -35,6 +38,19 @@ prepare()
 passes()
 {
 	cd "$work/clone" && sh test/release.sh "$version"
+}
+
+# In a clone of that commit, what the workflow runs for its tag. Nothing is
+# installed meanwhile, and a server from elsewhere than a package has none made.
+workflow()
+{
+	mkdir -p "$work/release/bin" && ln -s /bin/true "$work/release/bin/apt-get" &&
+		git clone -q "$work/clone" "$work/release/repository" && cd "$work/release/repository" || return
+	python3 test/packages/release.py commands >"$work/commands" && grep dpkg-buildpackage "$work/commands" || return
+	env -u PG_CONFIG HOME="$work" PATH="$work/release/bin:$PATH" DEB_BUILD_OPTIONS='parallel=2' \
+		GITHUB_REF_NAME="v$version" GITHUB_WORKSPACE="$PWD" sh -eux "$work/commands" &&
+		cd artifacts && ls "$name.zip" "postgresql-$major-tasker-checkpoint_$version-1"_*.deb \
+			"libtasker-checkpoint-client1_$version-1"_*.deb "libtasker-checkpoint-client-dev_$version-1"_*.deb
 }
 
 # The script as it was released is not installed twice, which install refuses.
@@ -77,7 +93,7 @@ container()
 			cp -R "$root/$file" "$to" || exit 1
 		done
 	done || return 1
-	PG_MAJOR=$("$PG_CONFIG" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+	PG_MAJOR=$major
 	export PG_MAJOR
 	sed -n 's/^RUN \(make.*\)/\1/p' "$root/Dockerfile" | sed "s|=/installed|=$work/root|" >"$work/commands"
 	[ "$(wc -l <"$work/commands")" -eq 2 ] && make -s clean && MAKEFLAGS=with_llvm=no sh -eux "$work/commands" &&
@@ -87,6 +103,9 @@ container()
 
 ok "a commit as at a release" prepare
 ok "the checklist is content with it" passes
+case $("$PG_CONFIG" --bindir) in
+	*/usr/lib/postgresql/"$major"/bin) ok "the workflow's commands make archive and packages" workflow ;;
+esac
 ok "make install takes its script once" installs
 ok "the checklist finds what is in the way" fails
 cd "$root" || exit 1
