@@ -104,6 +104,28 @@ SELECT * FROM findings;
 SELECT statement FROM findings \gexec
 SELECT * FROM findings;
 
+-- what was granted on by whom the owner gave it, and what a group has
+GRANT SELECT ON regress_home.tasker_checkpoint_events TO regress_tckpt_other WITH GRANT OPTION;
+GRANT EXECUTE ON FUNCTION regress_home.tasker_checkpoint_dispatch(uuid, text, integer, interval) TO regress_tckpt_other WITH GRANT OPTION;
+GRANT SET ON PARAMETER tasker_checkpoint.cursor_limit TO regress_tckpt_other WITH GRANT OPTION;
+GRANT USAGE ON SCHEMA regress_home TO regress_tckpt_other;
+SET ROLE regress_tckpt_other;
+GRANT SELECT ON regress_home.tasker_checkpoint_events TO regress_tckpt_worker;
+GRANT EXECUTE ON FUNCTION regress_home.tasker_checkpoint_dispatch(uuid, text, integer, interval) TO PUBLIC;
+GRANT SET ON PARAMETER tasker_checkpoint.cursor_limit TO regress_tckpt_worker;
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION regress_home.tasker_checkpoint_guard() TO regress_tckpt_group;
+GRANT SET ON PARAMETER tasker_checkpoint.results_limit TO regress_tckpt_group;
+GRANT regress_tckpt_group TO regress_tckpt_worker;
+SELECT * FROM findings;
+-- in the doctor's order: first what the owner did not grant. One of them stands for several.
+SET client_min_messages = error;
+SELECT statement FROM regress_home.tasker_checkpoint_doctor() WHERE "check" = 'grants' AND statement IS NOT NULL \gexec
+RESET client_min_messages;
+SELECT * FROM findings;
+REVOKE ALL ON PARAMETER tasker_checkpoint.cursor_limit FROM regress_tckpt_other;
+REVOKE ALL ON PARAMETER tasker_checkpoint.results_limit FROM regress_tckpt_group;
+
 DROP VIEW findings;
 DROP TABLE regress_steps.jobs;
 DROP EXTENSION tasker_checkpoint;

@@ -22,10 +22,10 @@ CREATE TEMPORARY TABLE classes AS
 SELECT 'tasker_checkpoint_' || name AS name, class
 FROM (VALUES
 	('everybody', 'table get load exists cursor items_processed accumulated_results history dispatched progress health'),
-	('everybody', 'hot_indexes sample version'),
+	('everybody', 'hot_indexes drop_index set_columns missing_indexes sample version'),
 	('everybody', 'survey unguarded old_snapshots cursor_indexes limits shown enough'),
 	('everybody', 'registrations candidates trusts attach_call settings counted look'),
-	('everybody', 'own_functions workers missing_rights needless_rights'),
+	('everybody', 'own_functions workers missing_rights needless_rights revoke leave'),
 	('everybody', 'check_table check_guard check_trigger_order check_index check_fillfactor check_compression check_hot_share'),
 	('everybody', 'check_bloat check_snapshots check_limits check_events check_grants check_settings check_notifier check_notify_queue'),
 	('everybody', 'check_connections check_replication check_names check_version forget'),

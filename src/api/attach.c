@@ -209,7 +209,7 @@ warn_of_disabled(const char *table, const char *name, char enabled, bool is_guar
 					 quote_identifier(name))));
 }
 
-/* A column of a row, which may not be NULL. */
+/* A column of a row, "" for NULL. */
 static char *
 text_of(TupleTableSlot *slot, int attno)
 {
@@ -242,7 +242,8 @@ warn_of_indexes(Oid function)
 				 errmsg("index %s ends HOT updates for every checkpoint",
 						text_of(slot, HOT_NAME)),
 				 errdetail_internal("%s", text_of(slot, HOT_DETAIL)),
-				 errhint("Run %.*s.", (int) strlen(statement) - 1, statement)));
+				 *statement != '\0' ?
+				 errhint("Run %.*s.", (int) strlen(statement) - 1, statement) : 0));
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	tuplestore_end(rows);

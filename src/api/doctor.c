@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_proc.h"
@@ -24,6 +25,7 @@
 #include "utils/resowner.h"
 
 #include "api/call.h"
+#include "dispatch/event_row.h"
 #include "tasker_checkpoint.h"
 
 #define CHECK_PREFIX	"tasker_checkpoint_check_"
@@ -157,5 +159,31 @@ tasker_checkpoint_look(PG_FUNCTION_ARGS)
 		put_refusal(rsinfo, topic, error->message);
 	}
 	PG_END_TRY();
+	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(tasker_checkpoint_missing_indexes);
+/* The indexes without which nothing is dispatched or claimed.  Raises 55000. */
+Datum
+tasker_checkpoint_missing_indexes(PG_FUNCTION_ARGS)
+{
+	static const TckptOwnIndex *const wanted[] = {
+		&tckpt_event_step_key, &tckpt_event_claimable
+	};
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Relation	rel = tckpt_event_table(fcinfo->flinfo->fn_oid, AccessShareLock);
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (size_t i = 0; i < lengthof(wanted); i++)
+	{
+		Datum		values[] = {
+			BoolGetDatum(wanted[i]->unique), CStringGetTextDatum(wanted[i]->definition)
+		};
+		bool		nulls[lengthof(values)] = {false};
+
+		if (!OidIsValid(tckpt_own_find_index(rel, wanted[i])))
+			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	table_close(rel, AccessShareLock);
 	return (Datum) 0;
 }

@@ -320,7 +320,7 @@ tasker_checkpoint_cursor_indexes(PG_FUNCTION_ARGS)
 	{
 		TckptCursorIndex *index = lfirst(cell);
 		Datum		values[] = {
-			CStringGetTextDatum(index->name), BoolGetDatum(index->partitioned),
+			ObjectIdGetDatum(index->relid), CStringGetTextDatum(index->name),
 			BoolGetDatum(index->entire)
 		};
 		bool		nulls[lengthof(values)] = {false};

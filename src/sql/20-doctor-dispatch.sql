@@ -43,6 +43,14 @@ END;
 COMMENT ON FUNCTION tasker_checkpoint_check_limits() IS
 'a check of tasker_checkpoint_doctor(): no checkpoint, of those sampled, will soon be over a limit';
 
+CREATE FUNCTION tasker_checkpoint_missing_indexes()
+RETURNS TABLE (is_unique boolean, definition text)
+LANGUAGE C STABLE PARALLEL SAFE
+ROWS 1
+AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION tasker_checkpoint_missing_indexes() IS
+'indexes of tasker_checkpoint_events without which nothing can be dispatched or claimed, and which are not there, or not valid; for tasker_checkpoint_doctor(); raises 55000';
+
 CREATE FUNCTION tasker_checkpoint_check_events()
 RETURNS TABLE (status text, found text, statement text)
 LANGUAGE sql STABLE PARALLEL UNSAFE
@@ -55,10 +63,39 @@ BEGIN ATOMIC
            pg_catalog.format('SELECT %s(%s, false);', 'tasker_checkpoint_purge_events(integer, boolean)'::regprocedure::regproc,
                              least(e.n + 1000, 1000000))
     FROM tasker_checkpoint_purge_events(1000, true) AS e (n)
-    WHERE e.n > 100;
+    WHERE e.n > 100
+    UNION ALL
+    SELECT 'error',
+           pg_catalog.format('Table %s has no valid %sindex on %s, and workers are refused.', c.oid::regclass,
+                             CASE WHEN i.is_unique THEN 'unique ' ELSE '' END, i.definition),
+           pg_catalog.format('CREATE %sINDEX CONCURRENTLY ON %s %s;', CASE WHEN i.is_unique THEN 'UNIQUE ' ELSE '' END,
+                             c.oid::regclass, i.definition)
+    FROM tasker_checkpoint_missing_indexes() i
+    JOIN pg_class c ON c.oid = 'tasker_checkpoint_events'::regclass::oid
+    UNION ALL
+    SELECT DISTINCT 'error',
+           CASE WHEN k.oid IS NULL THEN
+                    pg_catalog.format('Trigger %I of table %s is not AFTER and FOR EACH ROW, or is deferrable or has transition tables, and workers are refused.',
+                                      t.tgname, t.tgrelid::regclass)
+                ELSE pg_catalog.format('Constraint %I of table %s is deferrable, and workers are refused.', k.conname, k.conrelid::regclass) END,
+           CASE WHEN k.oid IS NULL THEN pg_catalog.format('DROP TRIGGER %I ON %s;', t.tgname, t.tgrelid::regclass)
+                WHEN k.contype = 'f' THEN pg_catalog.format('ALTER TABLE %s ALTER CONSTRAINT %I NOT DEFERRABLE;', k.conrelid::regclass, k.conname)
+                ELSE pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I;', k.conrelid::regclass, k.conname) END
+    FROM pg_trigger t
+    LEFT JOIN pg_constraint k ON k.oid = t.tgconstraint AND t.tgisinternal
+    WHERE t.tgrelid IN ('tasker_checkpoint_events'::regclass::oid, 'tasker_checkpoint_archive'::regclass::oid)
+    -- ROW, BEFORE and INSTEAD OF; those of TRUNCATE alone harm nobody
+    AND ((t.tgtype::int4 & 67) <> 1 OR t.tgdeferrable OR t.tgoldtable IS NOT NULL OR t.tgnewtable IS NOT NULL)
+    AND (t.tgtype::int4 & 28) <> 0 AND t.tgenabled IN ('O', 'A')
+    UNION ALL
+    SELECT 'warning', pg_catalog.format('Table %s is unlogged: a crash empties it.', c.oid::regclass),
+           pg_catalog.format('ALTER TABLE %s SET LOGGED;', c.oid::regclass)
+    FROM pg_class c
+    WHERE c.oid IN ('tasker_checkpoint_events'::regclass::oid, 'tasker_checkpoint_archive'::regclass::oid)
+    AND c.relpersistence = 'u';
 END;
 COMMENT ON FUNCTION tasker_checkpoint_check_events() IS
-'a check of tasker_checkpoint_doctor(): the dispatch table is not full of steps that are gone or processed';
+'a check of tasker_checkpoint_doctor(): the dispatch table is not full of steps that are gone or processed, and the extension''s own tables can be written and are not lost in a crash';
 
 CREATE FUNCTION tasker_checkpoint_check_snapshots()
 RETURNS TABLE (status text, found text, statement text)

@@ -90,6 +90,36 @@ END;
 COMMENT ON FUNCTION tasker_checkpoint_missing_rights() IS
 'a part of tasker_checkpoint_check_grants(): rights that workers need, and have not';
 
+CREATE FUNCTION tasker_checkpoint_revoke(
+    rights text, grantee text, owner oid, grantor oid, grantable boolean
+)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT CASE WHEN grantor = owner THEN r.statement
+                ELSE pg_catalog.format('SET ROLE %s; %s RESET ROLE;', grantor::regrole, r.statement) END
+    FROM (SELECT pg_catalog.format('REVOKE %s FROM %s%s;', rights, grantee, CASE WHEN grantable THEN ' CASCADE' ELSE '' END)) r (statement);
+END;
+COMMENT ON FUNCTION tasker_checkpoint_revoke(text, text, oid, oid, boolean) IS
+'the statement that takes rights back: as who granted them, since nobody else''s REVOKE would, and with what the grantee has granted; for tasker_checkpoint_check_grants()';
+
+CREATE FUNCTION tasker_checkpoint_leave(role oid, member oid)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT pg_catalog.string_agg(
+               pg_catalog.format('REVOKE %s FROM %s%s;', m.roleid::regrole, m.member::regrole,
+                                 -- a superuser's are the first one's
+                                 CASE WHEN m.grantor <> 10::oid AND pg_catalog.current_setting('server_version_num')::int4 >= 160000
+                                      THEN pg_catalog.format(' GRANTED BY %s', m.grantor::regrole) ELSE '' END), ' ')
+    FROM pg_auth_members m
+    WHERE m.roleid = role AND m.member = tasker_checkpoint_leave.member;
+END;
+COMMENT ON FUNCTION tasker_checkpoint_leave(oid, oid) IS
+'the statement that ends a membership; NULL if it is one of a member; for tasker_checkpoint_check_grants()';
+
 CREATE FUNCTION tasker_checkpoint_needless_rights()
 RETURNS TABLE (status text, found text, statement text)
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -148,22 +178,26 @@ BEGIN ATOMIC
                                  JOIN pg_attribute a ON a.attrelid = r.relid AND a.attname IN (r.checkpoint_column, r.updated_at_column)
                                  WHERE h.whole_update AND r.attached AND r.relid = h.relid AND r.relid = r.steps
                                  HAVING pg_catalog.count(*) > 0), '')
-                ELSE (SELECT pg_catalog.string_agg(
-                                 pg_catalog.format('REVOKE %s FROM %s%s;', h.grantee::regrole, h.name,
-                                                   -- a superuser's are the first one's
-                                                   CASE WHEN m.grantor <> 10::oid AND pg_catalog.current_setting('server_version_num')::int4 >= 160000
-                                                        THEN pg_catalog.format(' GRANTED BY %s', m.grantor::regrole) ELSE '' END), ' ')
-                      FROM pg_auth_members m WHERE m.roleid = h.grantee AND m.member = h.worker) END
+                ELSE tasker_checkpoint_leave(h.grantee, h.worker) END
     FROM had h
     UNION ALL
-    SELECT DISTINCT 'warning', pg_catalog.format('%s can lift the setting %s.', g.grantee, p.parname),
-           pg_catalog.format('REVOKE ALL ON PARAMETER %s FROM %s;', p.parname, g.grantee)
-    FROM pg_parameter_acl p
-    CROSS JOIN LATERAL pg_catalog.aclexplode(p.paracl) x
-    LEFT JOIN tasker_checkpoint_workers() w ON w.oid = x.grantee AND NOT w.is_operator
-    CROSS JOIN LATERAL (SELECT CASE WHEN x.grantee = 0::oid THEN 'PUBLIC' ELSE w.name END AS grantee) g
-    WHERE pg_catalog.starts_with(p.parname, 'tasker_checkpoint.')
-    AND g.grantee IS NOT NULL;
+    (SELECT 'warning', pg_catalog.format('%s can lift the setting %s%s.', g.name, g.parname, g.as_member),
+            CASE WHEN g.as_member = '' THEN
+                tasker_checkpoint_revoke('ALL ON PARAMETER ' || g.parname, g.name, 10::oid, g.grantor, pg_catalog.bool_or(g.is_grantable))
+                ELSE tasker_checkpoint_leave(g.grantee, g.worker) END
+     FROM (
+         SELECT p.parname, x.grantee, x.grantor, x.is_grantable, w.oid AS worker, coalesce(w.name, 'PUBLIC') AS name,
+                CASE WHEN x.grantee IN (w.oid, 0::oid) THEN '' ELSE pg_catalog.format(', as a member of %s', x.grantee::regrole) END AS as_member
+         FROM pg_parameter_acl p
+         CROSS JOIN LATERAL pg_catalog.aclexplode(p.paracl) x
+         LEFT JOIN tasker_checkpoint_workers() w ON CASE WHEN x.grantee IN (w.oid, 0::oid) THEN x.grantee <> 0::oid
+                                                         ELSE NOT w.is_super AND pg_catalog.pg_has_role(w.oid, x.grantee, 'USAGE') END
+                                                    AND NOT w.is_operator
+         WHERE pg_catalog.starts_with(p.parname, 'tasker_checkpoint.')
+         AND (x.grantee = 0::oid OR w.oid IS NOT NULL)
+     ) g
+     GROUP BY g.parname, g.grantee, g.grantor, g.worker, g.name, g.as_member
+     ORDER BY g.name COLLATE "C", g.parname COLLATE "C", g.as_member COLLATE "C");
 END;
 COMMENT ON FUNCTION tasker_checkpoint_needless_rights() IS
 'a part of tasker_checkpoint_check_grants(): rights of workers beyond what they need on the steps table, and on settings';
@@ -188,11 +222,17 @@ BEGIN ATOMIC
     UNION ALL
     -- who may have a table guarded may also keep the real one from being found, which
     -- that one's owner may in any case
-    SELECT 'warning', pg_catalog.format('Worker %s can register a steps table: it can execute the guard.', w.name),
-           pg_catalog.format('REVOKE EXECUTE ON FUNCTION %s FROM %s;', 'tasker_checkpoint_guard()'::regprocedure, w.name)
+    SELECT 'warning', pg_catalog.format('Worker %s can register a steps table: it can execute the guard%s.', w.name,
+                                        CASE WHEN a.grantee = w.oid THEN '' ELSE pg_catalog.format(', as a member of %s', a.grantee::regrole) END),
+           CASE WHEN a.grantee = w.oid THEN
+               tasker_checkpoint_revoke('EXECUTE ON FUNCTION ' || f.oid::regprocedure::text, w.name, f.owner, a.grantor, a.is_grantable)
+               ELSE tasker_checkpoint_leave(a.grantee, w.oid) END
     FROM tasker_checkpoint_workers() w
-    WHERE NOT w.is_super AND NOT w.is_operator
-    AND pg_catalog.has_function_privilege(w.oid, 'tasker_checkpoint_guard()'::regprocedure, 'EXECUTE')
+    CROSS JOIN tasker_checkpoint_own_functions() f
+    CROSS JOIN LATERAL pg_catalog.aclexplode(f.acl) a
+    WHERE f.name = 'guard' AND NOT w.is_super AND NOT w.is_operator
+    -- what everybody has is below
+    AND CASE WHEN a.grantee = 0::oid THEN false ELSE pg_catalog.pg_has_role(w.oid, a.grantee, 'USAGE') END
     AND NOT EXISTS (SELECT FROM tasker_checkpoint_registrations() r JOIN pg_class c ON c.oid = r.relid
                     WHERE r.attached AND r.relid = r.steps AND c.relowner = w.oid)
     UNION ALL
@@ -207,26 +247,31 @@ BEGIN ATOMIC
     AND x.grantee <> d.defaclrole AND NOT (x.grantee = 0::oid AND d.defaclobjtype = 'f' AND d.defaclnamespace = 0::oid)
     UNION ALL
     SELECT 'error', pg_catalog.format('Everybody can execute %s functions that are for workers or operators only.', pg_catalog.count(*)),
-           pg_catalog.format('REVOKE EXECUTE ON ROUTINE %s FROM PUBLIC;',
-                             pg_catalog.string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.name))
+           tasker_checkpoint_revoke('EXECUTE ON ROUTINE ' || pg_catalog.string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.name),
+                                    'PUBLIC', f.owner, a.grantor, false)
     FROM tasker_checkpoint_own_functions() f CROSS JOIN LATERAL pg_catalog.aclexplode(f.acl) a
     -- what a deleted step takes along it takes whoever may make triggers of it
     WHERE a.grantee = 0::oid AND f.volatility = 'v' AND f.name <> 'forget'
-    HAVING pg_catalog.count(*) > 0
+    GROUP BY f.owner, a.grantor
     UNION ALL
-    SELECT 'error', pg_catalog.format('%s has rights on %s, where event ids, or steps that it may not see, can be read.', g.grantee, g.name),
-           pg_catalog.format('REVOKE ALL ON %s FROM %s;', g.name, g.grantee)
-    FROM (
-        SELECT c.oid::regclass::text AS name, CASE WHEN x.grantee = 0::oid THEN 'PUBLIC' ELSE x.grantee::regrole::text END AS grantee
-        FROM pg_class c
-        CROSS JOIN LATERAL (
-            SELECT t.grantee FROM pg_catalog.aclexplode(c.relacl) t
-            UNION
-            SELECT t.grantee FROM pg_attribute a CROSS JOIN LATERAL pg_catalog.aclexplode(a.attacl) t WHERE a.attrelid = c.oid
-        ) x
-        WHERE c.oid IN ('tasker_checkpoint_events'::regclass::oid, 'tasker_checkpoint_archive'::regclass::oid)
-        AND x.grantee <> c.relowner
-    ) g
+    (SELECT 'error', pg_catalog.format('%s has rights on %s, where event ids, or steps that it may not see, can be read.', g.grantee, g.name),
+            tasker_checkpoint_revoke('ALL ON ' || g.name, g.grantee, g.owner, g.grantor, g.grantable)
+     FROM (
+         SELECT c.oid::regclass::text AS name, CASE WHEN x.grantee = 0::oid THEN 'PUBLIC' ELSE x.grantee::regrole::text END AS grantee,
+                c.relowner AS owner, x.grantor, pg_catalog.bool_or(x.is_grantable) AS grantable
+         FROM pg_class c
+         CROSS JOIN LATERAL (
+             SELECT t.grantee, t.grantor, t.is_grantable FROM pg_catalog.aclexplode(c.relacl) t
+             UNION ALL
+             SELECT t.grantee, t.grantor, t.is_grantable
+             FROM pg_attribute a CROSS JOIN LATERAL pg_catalog.aclexplode(a.attacl) t WHERE a.attrelid = c.oid
+         ) x
+         WHERE c.oid IN ('tasker_checkpoint_events'::regclass::oid, 'tasker_checkpoint_archive'::regclass::oid)
+         AND x.grantee <> c.relowner
+         GROUP BY c.oid, c.relowner, x.grantee, x.grantor
+     ) g
+     -- before the owner's, which take what was granted on
+     ORDER BY g.grantor = g.owner, g.grantee COLLATE "C", g.name COLLATE "C")
     UNION ALL
     SELECT 'warning', pg_catalog.format('Worker %s is a superuser, whom no limit binds.', w.name),
            pg_catalog.format('ALTER ROLE %s NOSUPERUSER;', w.name)

@@ -78,6 +78,8 @@ GRANT EXECUTE ON FUNCTION
     tasker_checkpoint_unguarded(),
     tasker_checkpoint_old_snapshots(),
     tasker_checkpoint_cursor_indexes(),
+    tasker_checkpoint_set_columns(),
+    tasker_checkpoint_drop_index(oid, boolean),
     tasker_checkpoint_shown(text, boolean),
     tasker_checkpoint_enough(bigint, bigint),
     tasker_checkpoint_limits()
@@ -103,6 +105,9 @@ GRANT EXECUTE ON FUNCTION
     tasker_checkpoint_workers(),
     tasker_checkpoint_missing_rights(),
     tasker_checkpoint_needless_rights(),
+    tasker_checkpoint_revoke(text, text, oid, oid, boolean),
+    tasker_checkpoint_leave(oid, oid),
+    tasker_checkpoint_missing_indexes(),
     tasker_checkpoint_look(regprocedure),
     tasker_checkpoint_check_table(),
     tasker_checkpoint_check_guard(),

@@ -378,7 +378,7 @@ indexes_of(List *result, Oid relid, const char *column)
 			continue;
 		index = palloc(sizeof(TckptCursorIndex));
 		index->name = tckpt_table_name(form->indexrelid);
-		index->partitioned = get_rel_relkind(form->indexrelid) == RELKIND_PARTITIONED_INDEX;
+		index->relid = form->indexrelid;
 		index->entire = held >= HELD_DOCUMENT;
 		if (index->name != NULL)
 			result = lappend(result, index);

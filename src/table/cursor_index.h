@@ -14,8 +14,8 @@
 
 typedef struct TckptCursorIndex
 {
+	Oid			relid;
 	char	   *name;			/* as SQL wants it */
-	bool		partitioned;
 	bool		entire;			/* it has the whole cursor, not what is within */
 } TckptCursorIndex;
 

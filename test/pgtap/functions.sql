@@ -39,13 +39,14 @@ INSERT INTO contract VALUES
 ('tasker_checkpoint_counted', 'preloaded boolean', 'TABLE(yields bigint, saves bigint, hot_checkpoints bigint, notifications_sent bigint, notifications_batched bigint, stats_reset timestamp with time zone)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_create_table', 'name text', 'regclass', 'c', 'volatile', 'u', false, '{0A000,22004,25006,3F000,42501,42601,42602,42809,42P07,55000}'),
 ('tasker_checkpoint_cursor', 'step_uuid uuid', 'jsonb', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
-('tasker_checkpoint_cursor_indexes', '', 'TABLE(name text, partitioned boolean, entire boolean)', 'c', 'stable', 's', true, '{}'),
+('tasker_checkpoint_cursor_indexes', '', 'TABLE(relid oid, name text, entire boolean)', 'c', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_detach', '', 'regclass', 'c', 'volatile', 'u', false, '{25006,42501,55000}'),
 ('tasker_checkpoint_dispatch', 'step_uuid uuid, queue text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, delay interval DEFAULT ''00:00:00''::interval',
 	'uuid', 'c', 'volatile', 'u', false, '{22004,22023,25006,55000,P0002}'),
 ('tasker_checkpoint_dispatched', 'step_uuid uuid DEFAULT NULL::uuid',
 	'TABLE(step_uuid uuid, has_event boolean, directive text, parked boolean, available_at timestamp with time zone, worker text, lease interval, lease_until timestamp with time zone, deliveries integer, sequence bigint, queue text, priority integer)', 'c', 'stable', 's', true, '{55000,P0002}'),
 ('tasker_checkpoint_doctor', '', 'TABLE("check" text, status text, found text, statement text)', 'sql', 'volatile', 'u', false, '{}'),
+('tasker_checkpoint_drop_index', 'relid oid, again boolean', 'text', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_enough', 'bytes bigint, near_limit bigint', 'text', 'sql', 'immutable', 's', true, '{}'),
 ('tasker_checkpoint_exists', 'step_uuid uuid', 'boolean', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_forget', '', 'trigger', 'c', 'volatile', 'u', true, '{39P01}'),
@@ -61,9 +62,11 @@ INSERT INTO contract VALUES
 	'TABLE(generation integer, sequence bigint, cursor jsonb, items_processed bigint, checkpointed_at timestamp with time zone, accumulated_results jsonb, archived boolean, cleared_at timestamp with time zone, cleared_by text)', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_hot_indexes', '', 'TABLE(name text, detail text, statement text)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_items_processed', 'step_uuid uuid', 'bigint', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
+('tasker_checkpoint_leave', 'role oid, member oid', 'text', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_limits', '', 'TABLE(cursor_limit bigint, results_limit bigint, max_lease interval, max_deliveries integer)', 'c', 'stable', 'r', true, '{}'),
 ('tasker_checkpoint_load', 'step_uuid uuid', 'tasker_checkpoint_state', 'c', 'stable', 's', true, '{22004,55000,P0002}'),
 ('tasker_checkpoint_look', 'look_at regprocedure', 'TABLE("check" text, status text, found text, statement text)', 'c', 'stable', 'u', true, '{22004,22023}'),
+('tasker_checkpoint_missing_indexes', '', 'TABLE(is_unique boolean, definition text)', 'c', 'stable', 's', true, '{55000}'),
 ('tasker_checkpoint_missing_rights', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_needless_rights', '', 'TABLE(status text, found text, statement text)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_old_snapshots', '', 'TABLE(since timestamp with time zone, detail text, statement text)', 'sql', 'stable', 'r', true, '{}'),
@@ -84,11 +87,13 @@ INSERT INTO contract VALUES
 	'boolean', 'c', 'volatile', 'u', false, '{22004,22023,25006}'),
 ('tasker_checkpoint_reset_for_retry', 'step_uuid uuid, reset_checkpoint boolean DEFAULT false', 'void', 'c', 'volatile', 'u', false, '{22004,25006,55000,P0002}'),
 ('tasker_checkpoint_resume', 'step_uuid uuid', 'boolean', 'c', 'volatile', 'u', false, '{22004,25006,55000,P0002}'),
+('tasker_checkpoint_revoke', 'rights text, grantee text, owner oid, grantor oid, grantable boolean', 'text', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_rewind', 'step_uuid uuid, to_sequence bigint, results jsonb DEFAULT NULL::jsonb',
 	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,25006,54000,55000,P0002}'),
 ('tasker_checkpoint_sample', 'percent real', 'TABLE(cursor_size bigint, results_size bigint, history_size bigint)', 'c', 'stable', 'r', true, '{22004,55000}'),
 ('tasker_checkpoint_save', 'step_uuid uuid, cursor jsonb, items bigint, results jsonb DEFAULT NULL::jsonb, event_id uuid DEFAULT NULL::uuid',
 	'tasker_checkpoint_receipt', 'c', 'volatile', 'u', false, '{22004,22023,25006,54000,55000,P0002,TC001,TC002,TC003}'),
+('tasker_checkpoint_set_columns', '', 'TABLE(relid oid, attnum smallint, attname name, on_checkpoint boolean, computed boolean)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_settings', '', 'TABLE(value jsonb, setter jsonb, preloaded boolean)', 'sql', 'stable', 's', true, '{}'),
 ('tasker_checkpoint_shown', 'value text, as_literal boolean', 'text', 'c', 'immutable', 's', true, '{}'),
 ('tasker_checkpoint_stats',
@@ -137,7 +142,7 @@ SELECT is(a.public, c.public, format('whether PUBLIC may execute %s', name)) FRO
 -- two are bound when they are created, print no names, and are put into the query that calls them
 SELECT is(config, CASE WHEN language IN ('plpgsql', 'sql') AND name NOT IN ('tasker_checkpoint_health', 'tasker_checkpoint_progress') THEN ARRAY['search_path=pg_catalog, pg_temp']
 	-- these compare what the server prints
-	|| CASE WHEN name IN ('tasker_checkpoint_attach_indexes', 'tasker_checkpoint_hot_indexes') THEN ARRAY['quote_all_identifiers=off'] ELSE '{}' END END, format('settings of %s', name))
+	|| CASE WHEN name IN ('tasker_checkpoint_attach_indexes', 'tasker_checkpoint_drop_index', 'tasker_checkpoint_hot_indexes') THEN ARRAY['quote_all_identifiers=off'] ELSE '{}' END END, format('settings of %s', name))
 FROM actual ORDER BY name COLLATE "C";
 SELECT ok(length(comment) > 20, format('%s is commented', name)) FROM actual ORDER BY name COLLATE "C";
 SELECT is((SELECT array_agg(m[1] ORDER BY m[1] COLLATE "C") FROM regexp_matches(comment, '\m([0-9A-Z]{5})\M', 'g') m WHERE m[1] ~ '\d'),

@@ -9,13 +9,6 @@ AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION tasker_checkpoint_unguarded() IS
 'whether the table that is in use is the one that is guarded, in words, by the catalogs alone; for tasker_checkpoint_health(); raises 55000';
 
-CREATE FUNCTION tasker_checkpoint_cursor_indexes()
-RETURNS TABLE (name text, partitioned boolean, entire boolean)
-LANGUAGE C STABLE PARALLEL SAFE ROWS 1
-AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION tasker_checkpoint_cursor_indexes() IS
-'the B-trees of the attached table and its partitions that hold the cursor, or what may be within it, and so bound it; for tasker_checkpoint_health() and tasker_checkpoint_hot_indexes()';
-
 -- the library is loaded for it, if it was not
 CREATE FUNCTION tasker_checkpoint_limits()
 RETURNS TABLE (cursor_limit bigint, results_limit bigint, max_lease interval, max_deliveries integer)
@@ -346,9 +339,9 @@ BEGIN ATOMIC
                NULL, (s.entry_size * 100 / k.entry_limit)::double precision, k.near_limit::double precision, 'percent',
                pg_catalog.format('The cursor takes %s bytes of an entry in index %s, which refuses one of more than %s bytes '
                    'unless it can be compressed.', s.entry_size, i.name, k.entry_limit),
-               pg_catalog.format('DROP INDEX %sIF EXISTS %s;', CASE WHEN NOT i.partitioned THEN 'CONCURRENTLY ' END, i.name)
+               tasker_checkpoint_drop_index(i.relid, true)
         FROM known k CROSS JOIN large s
-        CROSS JOIN tasker_checkpoint_cursor_indexes() WITH ORDINALITY i (name, partitioned, entire, place)
+        CROSS JOIN tasker_checkpoint_cursor_indexes() WITH ORDINALITY i (relid, name, entire, place)
         WHERE s.is_near_index AND i.entire
         UNION ALL
         SELECT 'long_cursor', 0, 'info', s.step_uuid, s.queue, NULL, s.cursor_size::double precision, k.long_cursor::double precision, 'bytes',
