@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use CPAN::Meta::YAML;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -95,6 +96,16 @@ foreach my $name (sort keys %asked)
 	is($answer, $primary->safe_psql('postgres', $asked{$name}), 'as the primary does');
 }
 is($standby->safe_psql('postgres', 'SELECT yields >= 0 FROM tasker_checkpoint_stats()'), 't', 'it counts for itself');
+
+# What the exporter asks, as it stands; what is counted is the standby's own.
+my $queries = CPAN::Meta::YAML->read('examples/monitoring/queries.yaml')->[0];
+foreach my $name (sort keys %$queries)
+{
+	my ($ret, $answer, $error) = $standby->psql('postgres', $queries->{$name}{query});
+	is($error, '', "the exporter is answered there: $name");
+	is($answer, $primary->safe_psql('postgres', $queries->{$name}{query}), 'as by the primary')
+	  if $name =~ /_(dispatched|health)$/;
+}
 is($standby->safe_psql('postgres', q{SELECT "check", status FROM tasker_checkpoint_doctor() WHERE status <> 'ok' AND "check" <> 'bloat'}),
 	"fillfactor|notice\ncompression|notice\nreplication|notice", 'the doctor looks at all, and says what it is');
 $primary->safe_psql('postgres', "SELECT tasker_checkpoint_resume('$step')");
