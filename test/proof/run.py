@@ -192,6 +192,7 @@ def main() -> int:
         parser.error(f"unknown: {' '.join(of_trace)}")
     failed = 0 if wanted or traced else 1
     passed = 0
+    whole: list[int] = []
 
     def attempt(search: Search) -> tuple[str, str, float]:
         began = time.monotonic()
@@ -201,6 +202,8 @@ def main() -> int:
         except RuntimeError as error:
             output, problem = "", str(error)
         states = re.search(r"(\d+) states, stored", output)
+        if states and not search.finds:
+            whole.append(int(states[1]))
         what = f"{states[1] if states else '?'} states"
         if search.finds and not problem:
             found = re.search(r"^pan:1: (.{,60})", output, re.MULTILINE)
@@ -217,6 +220,12 @@ def main() -> int:
             print(f"{'not ' * bool(problem)}ok - {search.name}: {what}, {took:.1f} s")
             for line in problem.splitlines():
                 print(f"# {line}")
+    # for docs/reliability.md
+    if not options.names and not failed:
+        print(
+            f"# figure proof: {sum(whole)} states in {len(whole)} searches, in which all holds;"
+            f" {len(wanted) - len(whole)} times a rule is left out, and missed"
+        )
     if traced:
         more, bad = trace(of_trace)
         passed += more

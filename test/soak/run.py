@@ -147,6 +147,30 @@ def bounded(
     checks.check(f"{name}: {what}", last <= limit, f"{last:.6g}, of {limit:.6g}")
 
 
+def summary(periods: list[Period]) -> str:
+    """Return what docs/reliability.md has: the second period, and the last ones."""
+    last = {
+        name: statistics.median(getattr(period, name) for period in periods[-3:])
+        for name in vars(periods[0])
+    }
+
+    def change(what: str, name: str, unit: float, digits: int) -> str:
+        first, then = (value / unit for value in (getattr(periods[1], name), last[name]))
+        return f"{what} {first:.{digits}f} to {then:.{digits}f}"
+
+    return (
+        f"{sum(period.runs for period in periods)} runs."
+        " In the second period and in the last three:"
+        f" {change('memory in use by a backend', 'contexts', 1000, 0)} kB,"
+        f" {change('its own pages', 'private', 1e6, 1)} MB;"
+        f" {change('steps', 'steps', 1e6, 1)} MB, of which"
+        f" {change('needed', 'needed', 1e6, 1)};"
+        f" {change('events', 'events', 1e6, 2)} MB, {change('archive', 'archive', 1e6, 1)} MB;"
+        f" {change('a run, p50', 'p50', 0.001, 1)} ms, {change('p99', 'p99', 0.001, 1)} ms,"
+        f" {change('CPU', 'cpu', 0.001, 2)} ms"
+    )
+
+
 def ledger(checks: Checks, observer: Observer) -> None:
     """Each item is written once, up to where the checkpoint is, and no further."""
     (wrong,) = observer.row("""
@@ -233,6 +257,8 @@ def main(minutes: float) -> int:
     bounded(checks, periods, "cpu", "a run takes the backend what it took", CPU)
     bounded(checks, periods, "p50", "half of the runs take no longer", LATENCY)
     bounded(checks, periods, "p99", "nor do the longest", (LATENCY[0], 4 * LATENCY[1]))
+    # test/reliability.sh looks for it
+    print(f"figure soak: {minutes:g} minutes, {summary(periods)}")
     print(f"{checks.passed} passed, {checks.failed} failed")
     return min(checks.failed, 1)
 
