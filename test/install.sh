@@ -1,17 +1,24 @@
 #!/bin/sh
-# sh test/install.sh PACKAGE.deb...
+# sh test/install.sh [PACKAGE.deb... [ARCHIVE.zip]]
 #
-# Before a release: packages that dpkg-buildpackage has made are installed by apt into a
-# Debian 12 of which there is nothing but apt, in a folder that is gone afterwards. There
-# the README's quickstart runs as it stands, but for make, and then debian/tests/. Needs
-# root or sudo, and the network. The last line counts steps.
+# Before a release: into a Debian 12 of which there is nothing but apt, in a folder that
+# is gone afterwards, apt installs packages that dpkg-buildpackage has made. There the
+# README's quickstart runs as it stands, but for make, and then debian/tests/. Into
+# another one pgxn installs the archive of make dist, for a first yield. Without
+# arguments both are made in a third, as docs/install.md says. Needs root or sudo, and
+# the network. The last line counts steps.
 
 set -u
 tc_root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=test/lib.sh
 . "$tc_root/test/lib.sh"
 
-[ $# -gt 0 ] || tc_die 'usage: sh test/install.sh PACKAGE.deb...'
+for file; do
+	case $file in
+		*.deb | *.zip) ;;
+		*) tc_die 'usage: sh test/install.sh [PACKAGE.deb... [ARCHIVE.zip]]' ;;
+	esac
+done
 if [ "$(id -u)" -ne 0 ]; then
 	exec sudo env MIRROR="${MIRROR-}" sh "$tc_root/test/install.sh" "$@"
 fi
@@ -77,36 +84,73 @@ quickstart()
 		END { close_it() }' "$tc_root/README.md"
 }
 
+# A Debian of its own, as clean as the first. What guest runs then runs there.
+place()
+{
+	chroot=$tc_work/$1
+	cp -a "$tc_work/clean" "$chroot"
+}
+
+# What docs/install.md says under a heading that Debian's packages are needed
+wanted()
+{
+	# shellcheck disable=SC2016	# Markdown's backquotes
+	sed -n "/^## $1\$/,/^## /p" "$tc_root/docs/install.md" |
+		sed -n 's/^sudo apt-get install //p; s/.*(Debian: `\(.*\)`).*/\1/p'
+}
+
+# The packages and the archive, of a commit of the sources as they stand
+make_them()
+{
+	place build
+	cat >"$chroot/release/build" <<-END
+		apt-get -y -qq install --no-install-recommends git $(wanted 'Debian package')
+		cd /release/tree
+		git init -q
+		git add -A
+		git -c user.name=test -c user.email=test@localhost commit -q -m test
+		dpkg-buildpackage -b -us -uc
+		make dist
+	END
+	guest 'packages and archive are made' build
+	rm -f "$chroot"/release/*-dbgsym_*.deb
+	mv "$chroot"/release/*.deb "$chroot"/release/tree/*.zip "$tc_work/packages"
+}
+
 tc_begin
 tc_env='env'
 tc_bin=
 tc_as=
-chroot=$tc_work/root
+chroot=$tc_work/clean
 # A server there is gone with its namespace, whatever its file says.
-trap 'rm -f "$chroot"/var/lib/postgresql/*/*/postmaster.pid; tc_cleanup' EXIT
+trap 'rm -f "$tc_work"/*/var/lib/postgresql/*/*/postmaster.pid; tc_cleanup' EXIT
 tc_need debootstrap
-for package; do
-	case $package in
+mkdir "$tc_work/packages"
+for file; do
+	case $file in
 		/*) ;;
-		*) package=$OLDPWD/$package ;;
+		*) file=$OLDPWD/$file ;;
 	esac
-	mkdir -p "$tc_work/packages"
-	cp "$package" "$tc_work/packages" || exit 1
+	cp "$file" "$tc_work/packages" || exit 1
 done
 
 step 'a clean Debian 12' unshare --mount debootstrap --variant=minbase bookworm "$chroot" "${MIRROR-}"
 mkdir -p "$chroot/release"
 tc_sources "$chroot/release/tree"
-mv "$tc_work/packages" "$chroot/release"
 # With the servers' corrections, as any Debian has them
 sed -n 's/ bookworm / bookworm-updates /p; s|/debian/* bookworm-updates |/debian-security bookworm-security |p' \
 	"$chroot/etc/apt/sources.list" >"$chroot/etc/apt/sources.list.d/corrections.list"
 # As in a container, nothing is started by a package.
 printf '#!/bin/sh\nexit 101\n' >"$chroot/usr/sbin/policy-rc.d"
 chmod 755 "$chroot/usr/sbin/policy-rc.d"
+echo 'apt-get -qq update' >"$chroot/release/update"
+guest 'knows what there is' update
+[ $# -gt 0 ] || make_them
 
+place debian
+mkdir "$chroot/release/packages"
+cp "$tc_work"/packages/*.deb "$chroot/release/packages"
 cat >"$chroot/release/install" <<'END'
-apt-get -qq update
 apt-get -y -qq install --no-install-recommends /release/packages/*.deb
 END
 guest 'apt installs the packages, and what they depend on' install
@@ -140,5 +184,30 @@ for file in "$tc_root"/debian/tests/*; do
 		AUTOPKGTEST_TMP=/tmp/$name sh -x debian/tests/$name
 	END
 	guest "debian/tests/$name" "$name" --net
+done
+
+for file in "$tc_work"/packages/*.zip; do
+	[ -e "$file" ] || finish
+	place pgxn
+	cp "$file" "$chroot/release"
+	cat >"$chroot/release/pgxn" <<-END
+		apt-get -y -qq install --no-install-recommends postgresql-15 $(wanted PGXN)
+		cd /release
+		rm -r tree
+		pgxn install ./${file##*/}
+	END
+	guest 'pgxn installs the archive' pgxn
+	cat >"$chroot/release/yield" <<-'END'
+		pg_ctlcluster 15 main start
+		runuser -u postgres -- psql -X -At -v ON_ERROR_STOP=1 <<'SQL' | tail -n 1 | grep -x '1|4711'
+		CREATE EXTENSION tasker_checkpoint;
+		SELECT tasker_checkpoint_create_table('jobs');
+		INSERT INTO jobs (name) VALUES ('first') RETURNING id AS job \gset
+		SELECT sequence FROM tasker_checkpoint_yield(:'job', '4711', 100);
+		SELECT sequence, cursor FROM tasker_checkpoint_claim('worker');
+		SQL
+		pg_ctlcluster 15 main stop
+	END
+	guest 'and there is a first yield' yield --net
 done
 finish

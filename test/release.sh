@@ -131,7 +131,9 @@ check "test/check-style.sh is content" style
 cat <<END
 
 For a person:
-  1. bash .ci/run and sh test/deep.sh pass, of this commit.
+  1. bash .ci/run, sh test/deep.sh, sh test/mutants/run.sh and sh test/install.sh pass, of
+     this commit, as do the clients on later servers (docs/stability.md, "What is tested");
+     sh test/reliability.sh has written its figures.
   2. META.json names repository, bug tracker and homepage under "resources", Dockerfile's
      and the workflows' versions are the newest, and SECURITY.md says whom to tell.
   3. docker build . and a first yield in that image: no test here runs Docker.
