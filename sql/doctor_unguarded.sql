@@ -10,24 +10,46 @@ CREATE VIEW findings AS
 SELECT "check", status, found, statement FROM regress_home.tasker_checkpoint_doctor()
 WHERE "check" IN ('table', 'guard', 'names', 'grants') AND status <> 'ok' ORDER BY "check" COLLATE "C", found COLLATE "C";
 SELECT * FROM findings;
+INSERT INTO tasker.workflow_steps SELECT ('00000000-0000-0000-0000-00000000000' || i)::uuid FROM generate_series(1, 3) i;
+SELECT count(regress_home.tasker_checkpoint_dispatch(workflow_step_uuid)) FROM tasker.workflow_steps;
+SELECT count(*) FROM regress_home.tasker_checkpoint_claim('one');
 
--- copied, and swapped by renames, as online schema changes do
+-- copied, and swapped by renames, as online schema changes do; what is dispatched stays so
 CREATE TABLE tasker.workflow_steps_new (LIKE tasker.workflow_steps INCLUDING ALL);
+INSERT INTO tasker.workflow_steps_new SELECT * FROM tasker.workflow_steps;
 ALTER TABLE tasker.workflow_steps RENAME TO workflow_steps_old;
 ALTER TABLE tasker.workflow_steps_new RENAME TO workflow_steps;
 SELECT * FROM findings;
 SELECT statement FROM findings \gexec
 SELECT * FROM findings;
 SELECT regress_home.tasker_checkpoint_table();
+SELECT step_uuid, worker FROM regress_home.tasker_checkpoint_dispatched();
 
 -- a partition of a new parent
 ALTER TABLE tasker.workflow_steps RENAME TO workflow_steps_1;
 CREATE TABLE tasker.workflow_steps (LIKE tasker.workflow_steps_1, PRIMARY KEY (workflow_step_uuid)) PARTITION BY RANGE (workflow_step_uuid);
 ALTER TABLE tasker.workflow_steps ATTACH PARTITION tasker.workflow_steps_1 DEFAULT;
 SELECT * FROM findings;
-SELECT statement FROM findings WHERE found LIKE '%partition%' \gexec
+SELECT statement FROM findings \gexec
 SELECT * FROM findings;
 SELECT regress_home.tasker_checkpoint_table();
+SELECT count(*) FROM regress_home.tasker_checkpoint_dispatched();
+
+-- and of a partition, under another name
+ALTER TABLE tasker.workflow_steps RENAME TO former;
+CREATE TABLE tasker.part (LIKE tasker.former INCLUDING INDEXES) PARTITION BY HASH (workflow_step_uuid);
+CREATE TABLE tasker.whole (LIKE tasker.former INCLUDING INDEXES) PARTITION BY RANGE (workflow_step_uuid);
+ALTER TABLE tasker.whole ATTACH PARTITION tasker.part FOR VALUES FROM (MINVALUE) TO (MAXVALUE);
+ALTER TABLE tasker.former DETACH PARTITION tasker.workflow_steps_1;
+DROP TRIGGER zz_tasker_checkpoint_guard ON tasker.former;
+SELECT regress_home.tasker_checkpoint_attach('tasker.workflow_steps_1');
+DROP TABLE tasker.former;
+ALTER TABLE tasker.part ATTACH PARTITION tasker.workflow_steps_1 FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+SELECT * FROM findings;
+SELECT statement FROM findings \gexec
+SELECT * FROM findings;
+SELECT regress_home.tasker_checkpoint_table();
+SELECT count(*) FROM regress_home.tasker_checkpoint_dispatched();
 
 -- the schema is dropped, and migrated again
 SET client_min_messages = error;

@@ -13,6 +13,14 @@ BEGIN ATOMIC
     ), attached AS (
         SELECT c.oid, c.oid::regclass::text AS name, c.relkind, pg_catalog.pg_get_userbyid(c.relowner) AS owner, r.key_column, k.attnotnull AS key_not_null,
                r.checkpoint_column, p.attnotnull AS checkpoint_not_null, p.atthasdef AS has_default,
+               -- of a part the whole
+               CASE WHEN tasker_checkpoint_trusts(coalesce(pg_catalog.pg_partition_root(c.oid::regclass)::oid, 0::oid))
+                    THEN pg_catalog.pg_partition_root(c.oid::regclass)::oid END AS root,
+               -- what takes the guard from it, as tasker_checkpoint_health() does: unlike detach it leaves steps dispatched
+               (SELECT pg_catalog.string_agg(pg_catalog.format('DROP TRIGGER %I ON %s; ', t.tgname, c.oid::regclass), '' ORDER BY t.tgname DESC)
+                FROM pg_trigger t
+                WHERE t.tgrelid = c.oid AND t.tgparentid = 0::oid
+                AND (t.tgname = r.trigger_name OR t.tgfoid = 'tasker_checkpoint_forget()'::regprocedure::oid)) AS unguard,
                EXISTS (SELECT FROM pg_index i
                        WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate AND i.indisvalid
                        AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = k.attnum) AS key_is_unique
@@ -23,12 +31,14 @@ BEGIN ATOMIC
         WHERE r.attached
     ), others AS (
         -- Tasker's tables besides; two generations of Tasker side by side are not told apart
-        SELECT u.relid, u.trusted, u.alike, a.name AS attached
+        SELECT u.relid, u.trusted, u.alike, a.name AS attached, a.key_column, a.unguard
         FROM tasker_checkpoint_candidates() u
         CROSS JOIN attached a
         WHERE (SELECT pg_catalog.count(*) FROM counting) = 1
         AND NOT EXISTS (SELECT FROM tasker_checkpoint_candidates() t WHERE t.relid = a.oid)
         AND NOT EXISTS (SELECT FROM tasker_checkpoint_registrations() r WHERE r.attached AND r.relid = u.relid)
+        -- that the attached one is a part of it is said below
+        AND a.root IS DISTINCT FROM u.relid AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = a.oid AND i.inhparent = u.relid)
     ), marks AS (
         -- what attach leaves on a table beside the guard
         SELECT d.objoid AS relid, 'c'::text AS kind,
@@ -72,9 +82,7 @@ BEGIN ATOMIC
     -- renamed and replaced, as online schema changes do, or migrated anew
     SELECT CASE WHEN o.alike THEN 'error' ELSE 'notice' END,
            pg_catalog.format('Table %s, which Tasker uses, is not attached, but %s is: what is written there is not guarded.', o.relid::regclass, o.attached),
-           CASE WHEN o.alike THEN
-               pg_catalog.format('SELECT %s; ', 'tasker_checkpoint_detach()'::regprocedure)
-               || tasker_checkpoint_attach_call(o.relid, 'workflow_step_uuid'::name) END
+           CASE WHEN o.alike THEN o.unguard || tasker_checkpoint_attach_call(o.relid, o.key_column) END
     FROM others o
     WHERE o.trusted
     UNION ALL
@@ -96,12 +104,10 @@ BEGIN ATOMIC
            || CASE WHEN p.trusted THEN ' whose other rows go past the guard.'
                    ELSE pg_catalog.format(' which belongs to role "%s": other rows of that table go past the guard.',
                                           tasker_checkpoint_shown(pg_catalog.pg_get_userbyid(c.relowner)::text, false)) END,
-           CASE WHEN p.trusted THEN
-               pg_catalog.format('SELECT %s; ', 'tasker_checkpoint_detach()'::regprocedure)
-               || tasker_checkpoint_attach_call(c.oid, a.key_column) END
+           CASE WHEN p.trusted THEN a.unguard || tasker_checkpoint_attach_call(c.oid, a.key_column) END
     FROM attached a
     JOIN pg_inherits i ON i.inhrelid = a.oid
-    JOIN pg_class c ON c.oid = i.inhparent
+    JOIN pg_class c ON c.oid = coalesce(a.root, i.inhparent)
     CROSS JOIN LATERAL tasker_checkpoint_trusts(c.oid) AS p (trusted)
     UNION ALL
     SELECT 'error',
