@@ -65,10 +65,11 @@ BEGIN ATOMIC
         SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname::text), ', ' ORDER BY n.place) AS names
         FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS n (attnum, place)
         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = n.attnum
-        WHERE n.place <= i.indnkeyatts
+        WHERE i.indisunique AND NOT i.indisexclusion AND i.indnatts > i.indnkeyatts AND i.indexprs IS NULL AND i.indpred IS NULL
+        AND n.place <= i.indnkeyatts
         HAVING NOT pg_catalog.bool_or(EXISTS (SELECT FROM tasker_checkpoint_set_columns() s
                                               WHERE s.relid = i.indrelid AND s.attnum = n.attnum))
-    ) u ON i.indisunique AND NOT i.indisexclusion AND i.indnatts > i.indnkeyatts AND i.indexprs IS NULL AND i.indpred IS NULL
+    ) u ON true
     WHERE i.indexrelid = tasker_checkpoint_drop_index.relid
     -- others need it
     AND NOT i.indisreplident AND NOT EXISTS (SELECT FROM pg_constraint f WHERE f.conindid = i.indexrelid AND f.contype = 'f');
@@ -119,7 +120,8 @@ BEGIN ATOMIC
                        ORDER BY a.on_checkpoint DESC, a.computed, a.attnum
                        LIMIT 1) u ON true
     LEFT JOIN tasker_checkpoint_cursor_indexes() b ON b.relid = i.indexrelid
-    CROSS JOIN LATERAL (SELECT tasker_checkpoint_drop_index(i.indexrelid, false)) AS d (statement)
+    -- computed once, for those that are shown
+    CROSS JOIN LATERAL (SELECT tasker_checkpoint_drop_index(i.indexrelid, false) OFFSET 0) AS d (statement)
     WHERE u.attnum IS NOT NULL OR 0::int2 = ANY (i.attnums)
     ORDER BY 1;
 END;
