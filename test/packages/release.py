@@ -47,6 +47,12 @@ def command(where, run):
             check(words[0] in ("apt-get", "git", "mkdir", "mv"), f"{where}: what is {words[0]}?")
 
 
+def pinned(where, text, uses):
+    """An action is named by its commit, and by its version for those who read."""
+    check(re.search(rf"uses: {re.escape(uses)} # v\d+\.\d+\.\d+$", text, re.M) and re.search(r"@[0-9a-f]{40}$", uses),
+          f"{where}: {uses} is not pinned")
+
+
 def workflow(path, text):
     check(text["permissions"] == {"contents": "read"}, f"{path}: permissions {text['permissions']}")
     installed = set()
@@ -66,7 +72,7 @@ def workflow(path, text):
                 command(where, step["run"])
                 installed |= packages(step["run"])
             else:
-                check(re.fullmatch(r"[\w.-]+/[\w.-]+@v\d+\.\d+\.\d+", step["uses"]), f"{where}: {step['uses']} is not pinned")
+                pinned(where, path.read_text(), step["uses"])
             if step.get("uses", "").startswith("actions/checkout@"):
                 check(step["with"]["persist-credentials"] is False, f"{where}: checkout leaves credentials")
     return installed
