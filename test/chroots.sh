@@ -15,11 +15,18 @@ here=
 passed=0
 failed=0
 
-# by_root SCRIPT ARGUMENT...: root goes on, anybody else begins anew as root.
+# by_root SCRIPT ARGUMENT...: root goes on, anybody else begins anew as root, with what
+# was set for us: sudo drops it.
 by_root()
 {
-	[ "$(id -u)" -eq 0 ] ||
-		exec sudo env TASKER_CHECKPOINT_CHROOTS="$chroots" MIRROR="${MIRROR-}" sh "$tc_root/$1" "$@"
+	[ "$(id -u)" -ne 0 ] || return 0
+	script=$1
+	shift
+	set -- sh "$tc_root/$script" "$@"
+	for name in SUITES MIRROR TASKER_CHECKPOINT_CHROOTS NODE_EXTRA_CA_CERTS SSL_CERT_FILE $tc_network; do
+		value=$(printenv "$name") && set -- "$name=$value" "$@"
+	done
+	exec sudo env "$@"
 }
 
 # The folder for the chroots is made, or was made by root. It is looked at when it is
@@ -119,6 +126,8 @@ arrive()
 	guest=${here#"$chroot"}
 	chmod 755 "$here"
 	tc_sources "$here/tree"
+	trusted=
+	! tc_trusted >"$here/trusted.pem" || trusted=NODE_EXTRA_CA_CERTS=$guest/trusted.pem
 	echo "$major: Debian $suite in $chroot"
 }
 
@@ -127,7 +136,7 @@ enter()
 {
 	status=0
 	within run.out --mount-proc="$chroot/proc" chroot "$chroot" env -u PG_CONFIG \
-		PATH=/usr/sbin:/usr/bin:/sbin:/bin TMPDIR="$guest" PG_MAJOR="$major" "$@" || status=$?
+		PATH=/usr/sbin:/usr/bin:/sbin:/bin TMPDIR="$guest" PG_MAJOR="$major" ${trusted:+"$trusted"} "$@" || status=$?
 
 	last=$(tail -n 1 "$tc_work/run.out")
 	if [ "$status" -eq "$tc_not_delivered" ]; then

@@ -31,10 +31,15 @@
 #
 # From outside: PG_CONFIG or PG_MAJOR choose another server than the one the
 # distribution delivers, TMPDIR the place of the work directory, KEEP=1 keeps it.
+# http_proxy, https_proxy, no_proxy, NODE_EXTRA_CA_CERTS and npm_config_registry say how
+# npm gets out.
 #
 # An exit status of 77 says that the registry does not deliver the server.
 
 tc_not_delivered=77
+
+# What of the caller's environment programs need to get out to the network.
+tc_network='http_proxy https_proxy no_proxy npm_config_registry'
 
 tc_die()
 {
@@ -241,6 +246,19 @@ tc_sources()
 	[ -f "$1/Makefile" ] || tc_die "could not copy $tc_root"
 }
 
+# The certificates that programs trust here, by the caller's wish or the system's. Node.js
+# and a chroot know nothing of those that were added to the system.
+tc_trusted()
+{
+	for file in "${NODE_EXTRA_CA_CERTS-}" "${SSL_CERT_FILE-}" /etc/ssl/certs/ca-certificates.crt; do
+		if [ -f "$file" ]; then
+			cat "$file"
+			return
+		fi
+	done
+	return 1
+}
+
 # A copy of the server, found by its own path, so that nothing is installed into
 # the system; and a user to run it, because a server refuses root.
 tc_private()
@@ -293,10 +311,10 @@ tc_private()
 	tc_env="$tc_env HOME=$tc_home TMPDIR=$tc_home/tmp LC_ALL=C TZ=UTC"
 	tc_env="$tc_env PGHOST=$tc_home PGPORT=5432 PGUSER=postgres PG_CONFIG=$tc_pg_config"
 	tc_env="$tc_env PGCTLTIMEOUT=300"
-	# How npm gets out, where the network asks for more than nothing.
-	for name in http_proxy https_proxy no_proxy NODE_EXTRA_CA_CERTS npm_config_registry; do
+	for name in $tc_network; do
 		value=$(printenv "$name") && tc_env="$tc_env $name=$value"
 	done
+	! tc_trusted >"$tc_home/trusted.pem" || tc_env="$tc_env NODE_EXTRA_CA_CERTS=$tc_home/trusted.pem"
 
 	if [ -n "$tc_as" ]; then
 		chown -R "$owner" "$copy" "$tc_tree" "$tc_home"
