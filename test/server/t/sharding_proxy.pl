@@ -18,14 +18,14 @@ my ($proxy, @shards) = Sharding::start() or plan skip_all => 'PL/Proxy is not in
 sub worker
 {
 	my ($sql) = @_;
-	return $proxy->safe_psql('postgres', $sql, extra_params => [ '-U', 'batch_worker' ]);
+	return $proxy->safe_psql('app', $sql, extra_params => [ '-U', 'batch_worker' ]);
 }
 
 # The SQLSTATE and message of the error that a statement ends with.
 sub failure
 {
 	my ($sql) = @_;
-	my ($ret, $out, $err) = $proxy->psql('postgres', "\\set VERBOSITY verbose\n$sql",
+	my ($ret, $out, $err) = $proxy->psql('app', "\\set VERBOSITY verbose\n$sql",
 		extra_params => [ '-U', 'batch_worker' ]);
 	return $err =~ /ERROR:  (.*)/ ? $1 : "none: $out";
 }
@@ -38,8 +38,8 @@ my $routines = q{
 	WHERE proname LIKE 'tasker\_checkpoint\_%%' AND proargnames && '{step_uuid,event_id,worker,queues}'
 		AND proname !~ '_(survey|progress|dispatched|health)$'
 	ORDER BY 1};
-is($proxy->safe_psql('postgres', sprintf($routines, 'pg_get_function_arguments(p.oid)')),
-	$shards[0]->safe_psql('postgres', sprintf($routines, q{
+is($proxy->safe_psql('app', sprintf($routines, 'pg_get_function_arguments(p.oid)')),
+	$shards[0]->safe_psql('app', sprintf($routines, q{
 		CASE WHEN 'step_uuid' = ANY (proargnames) OR proname ~ '_(yield_step_event|wait)$' THEN '' ELSE 'step_uuid uuid, ' END ||
 		pg_get_function_arguments(p.oid)})),
 	'the functions of the proxy are those of a shard');
@@ -48,12 +48,12 @@ is($proxy->safe_psql('postgres', sprintf($routines, 'pg_get_function_arguments(p
 is(worker("SELECT count(add_job('job ' || n, '{}', md5(n::text)::uuid)) FROM generate_series(1, 40) n"), 40,
 	'the proxy adds jobs');
 is(worker("SELECT add_job('job 1', '{}', md5('1')::uuid) = md5('1')::uuid"), 't', 'one of them again: nothing new');
-my @jobs = map { $_->safe_psql('postgres', 'SELECT count(*) FROM jobs') } @shards;
+my @jobs = map { $_->safe_psql('app', 'SELECT count(*) FROM jobs') } @shards;
 note("jobs: @jobs");
 is($jobs[0] + $jobs[1], 40, 'each is on one server');
 cmp_ok($_, '>', 5, 'and each server has some') for @jobs;
-my @step = map { $_->safe_psql('postgres', 'SELECT id FROM jobs ORDER BY id LIMIT 1') } @shards;
-is(($shards[1]->psql('postgres', "\\set VERBOSITY sqlstate\nINSERT INTO jobs (id) VALUES ('$step[0]')"))[2] =~ s/\s+\z//r,
+my @step = map { $_->safe_psql('app', 'SELECT id FROM jobs ORDER BY id LIMIT 1') } @shards;
+is(($shards[1]->psql('app', "\\set VERBOSITY sqlstate\nINSERT INTO jobs (id) VALUES ('$step[0]')"))[2] =~ s/\s+\z//r,
 	'psql:<stdin>:2: ERROR:  23514', 'a server takes no step of the other');
 
 # A step's way, on either server.
@@ -77,8 +77,8 @@ foreach my $n (0, 1)
 			SELECT tasker_checkpoint_dispatch('$step') IS NOT NULL;
 		}), "t|f\n1|t|continue|f\nf|f\nt\n2|2|{\"sum\": 3}|2\nt\nt\n3\nt", "a step's way on server $n");
 	like(failure("SELECT tasker_checkpoint_save('$step', '3', 3, event_id => gen_random_uuid())"), qr/^TC002/, 'and its errors are the server\'s');
-	is($shards[$n]->safe_psql('postgres', "SELECT checkpoint -> 'cursor' FROM jobs WHERE id = '$step'"), '3', 'it is there');
-	is($proxy->safe_psql('postgres', qq{
+	is($shards[$n]->safe_psql('app', "SELECT checkpoint -> 'cursor' FROM jobs WHERE id = '$step'"), '3', 'it is there');
+	is($proxy->safe_psql('app', qq{
 			SELECT tasker_checkpoint_pause('$step'), tasker_checkpoint_cancel('$step'), tasker_checkpoint_resume('$step');
 			SELECT sequence, directive FROM tasker_checkpoint_rewind('$step', 2);
 			SELECT tasker_checkpoint_cursor('$step'), tasker_checkpoint_items_processed('$step'),
@@ -101,9 +101,9 @@ is(worker(q{
 		SELECT 'INSERT INTO claimed SELECT step_uuid FROM tasker_checkpoint_claim(''w'', ''1 hour'')' FROM generate_series(1, 40) \gexec
 		SELECT count(*), count(DISTINCT step), count(DISTINCT sharding.hash(step) & 1) FROM claimed;
 	}), '37|37|2', 'and then at the other, until there is nothing');
-is($proxy->safe_psql('postgres', 'SELECT count(*), count(DISTINCT shard), sum(deliveries) FROM tasker_checkpoint_progress'), '40|2|40',
+is($proxy->safe_psql('app', 'SELECT count(*), count(DISTINCT shard), sum(deliveries) FROM tasker_checkpoint_progress'), '40|2|40',
 	'progress shows all');
-is($proxy->safe_psql('postgres', 'SELECT sum(claimed), count(*) FROM tasker_checkpoint_queues'), '40|2', 'queues, too');
+is($proxy->safe_psql('app', 'SELECT sum(claimed), count(*) FROM tasker_checkpoint_queues'), '40|2', 'queues, too');
 
 # A worker waits at home, on that server, until something comes.
 my ($out, $err) = ('', '');
@@ -118,19 +118,19 @@ my $wait_and_claim = q{
 		END LOOP;
 		RAISE NOTICE '%', step;
 	END $$};
-my $waits = IPC::Run::start([ 'psql', '-XqAt', '-d', $proxy->connstr('postgres') . ' user=batch_worker',
+my $waits = IPC::Run::start([ 'psql', '-XqAt', '-d', $proxy->connstr('app') . ' user=batch_worker',
 		'-c', 'SET sharding.home = 1', '-c', $wait_and_claim ], '<', \undef, '>', \$out, '2>', \$err,
 	IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
-ok($shards[1]->poll_query_until('postgres',
+ok($shards[1]->poll_query_until('app',
 	"SELECT count(*) > 0 FROM pg_stat_activity WHERE state = 'active' AND usename = 'batch_worker' AND query LIKE 'CALL tasker_checkpoint_wait%'"),
 	'a worker waits at home');
-$shards[1]->safe_psql('postgres', "SELECT tasker_checkpoint_reset_for_retry('$step[1]')");
+$shards[1]->safe_psql('app', "SELECT tasker_checkpoint_reset_for_retry('$step[1]')");
 IPC::Run::finish($waits);
 like($err, qr/NOTICE:  $step[1]/, 'and claims what is offered there');
 
 # One server dies. Its steps stand still, the others do not notice.
 $shards[1]->stop('immediate');
-my $event = $shards[0]->safe_psql('postgres', "SELECT event_id FROM tasker_checkpoint_events WHERE step_uuid = '$step[0]'");
+my $event = $shards[0]->safe_psql('app', "SELECT event_id FROM tasker_checkpoint_events WHERE step_uuid = '$step[0]'");
 is(worker(qq{
 		SELECT sequence FROM tasker_checkpoint_save('$step[0]', '1', 1, event_id => '$event');
 		SELECT add_job('more', '{}', id) IS NOT NULL FROM (SELECT md5(n::text)::uuid AS id FROM generate_series(41, 99) n) g
@@ -140,7 +140,7 @@ is(worker(qq{
 		SELECT sharding.hash(step_uuid) & 1 FROM tasker_checkpoint_claim('w', '1 hour');
 	}), "1\nt\n0", 'one is down: a step of the other is saved, offered, waited for and claimed');
 like(failure("SELECT tasker_checkpoint_load('$step[1]')"), qr/^XX000:.*connection to server/, 'its own are out of reach');
-(my $ret, $out, $err) = $proxy->psql('postgres', 'SELECT DISTINCT shard FROM tasker_checkpoint_progress');
+(my $ret, $out, $err) = $proxy->psql('app', 'SELECT DISTINCT shard FROM tasker_checkpoint_progress');
 is($out, '0', 'progress shows the others');
 like($err, qr/WARNING:  shard 1 does not answer/, 'and says so');
 is(worker("SET client_min_messages = error; SELECT count(*) FROM tasker_checkpoint_claim('w')"), 0, 'nothing to claim is no error');
@@ -150,7 +150,7 @@ like(failure("CALL tasker_checkpoint_wait()"), qr/^08006: no shard answers/, 'fo
 
 # Both are there again, as they were, for sessions that knew them before as well.
 $_->start for @shards;
-$event = $shards[1]->safe_psql('postgres', "SELECT event_id FROM tasker_checkpoint_events WHERE step_uuid = '$step[1]'");
+$event = $shards[1]->safe_psql('app', "SELECT event_id FROM tasker_checkpoint_events WHERE step_uuid = '$step[1]'");
 is(worker(qq{
 		SELECT sequence FROM tasker_checkpoint_save('$step[1]', '1', 1, event_id => '$event');
 		SELECT tasker_checkpoint_complete('$step[1]', '$event');

@@ -15,22 +15,22 @@ use Test::More;
 
 my ($proxy, @shards) = Sharding::start() or plan skip_all => 'PL/Proxy is not installed';
 
-$_->safe_psql('postgres', 'CREATE TABLE written (item integer); GRANT SELECT, INSERT ON written TO batch_worker')
+$_->safe_psql('app', 'CREATE TABLE imported (item integer); GRANT SELECT, INSERT ON imported TO batch_worker')
   for $proxy, @shards;
 
 # Output of statements in one session of a worker's.
 sub worker
 {
 	my ($node, $sql) = @_;
-	return $node->safe_psql('postgres', $sql, extra_params => [ '-U', 'batch_worker' ]);
+	return $node->safe_psql('app', $sql, extra_params => [ '-U', 'batch_worker' ]);
 }
 
 my $step = worker($proxy, 'SELECT add_job(\'import\')');
-my ($shard) = grep { $_->safe_psql('postgres', 'SELECT count(*) FROM jobs') } @shards;
-my $written = 'SELECT count(*) FROM written';
+my ($shard) = grep { $_->safe_psql('app', 'SELECT count(*) FROM jobs') } @shards;
+my $written = 'SELECT count(*) FROM imported';
 my $cursor = "SELECT cursor FROM tasker_checkpoint_load('$step')";
 my $claim = "SELECT event_id AS event FROM tasker_checkpoint_claim('w', '1 hour', step_uuid => '$step') \\gset";
-my $rows = 'INSERT INTO written SELECT generate_series(1, 100);';
+my $rows = 'INSERT INTO imported SELECT generate_series(1, 100);';
 my $save = "SELECT sequence, replayed FROM tasker_checkpoint_save('$step', '100', 100, event_id => :'event');";
 my $rolled_back = "$claim\nBEGIN; $rows $save ROLLBACK; $written; $cursor;";
 
@@ -50,7 +50,7 @@ is(worker($proxy, qq{
 is(worker($shard, $cursor), '100', 'as the shard says, too');
 
 # So it is with a savepoint, and with an error afterwards.
-my ($ret, $out) = $proxy->psql('postgres', qq{
+my ($ret, $out) = $proxy->psql('app', qq{
 	BEGIN;
 	SAVEPOINT a;
 	SELECT tasker_checkpoint_pause('$step');
@@ -58,10 +58,10 @@ my ($ret, $out) = $proxy->psql('postgres', qq{
 	SELECT 1 / 0;
 }, on_error_stop => 0);
 is($out, 't', 'a step is paused in a transaction that fails');
-is($shard->safe_psql('postgres', "SELECT tasker_checkpoint_resume('$step')"), 't', 'and it is paused');
+is($shard->safe_psql('app', "SELECT tasker_checkpoint_resume('$step')"), 't', 'and it is paused');
 
 # A lost reply: the rows are written twice, and the call that is repeated is answered.
-$shard->safe_psql('postgres', "SELECT tasker_checkpoint_reset_for_retry('$step', true)");
+$shard->safe_psql('app', "SELECT tasker_checkpoint_reset_for_retry('$step', true)");
 my $event = worker($shard, "SELECT event_id FROM tasker_checkpoint_claim('w', '1 hour')");
 my $again = "\\set event $event\nBEGIN; $rows $save COMMIT;\n";
 is(worker($proxy, $again), '1|f', 'rows and checkpoint at the proxy');
@@ -69,11 +69,11 @@ is(worker($proxy, $again), '1|t', 'the same again is taken for a repeated call')
 is(worker($proxy, $written), '200', 'and the rows are there twice');
 
 # On the shard that is TC003.
-$shard->safe_psql('postgres', "SELECT tasker_checkpoint_reset_for_retry('$step', true)");
+$shard->safe_psql('app', "SELECT tasker_checkpoint_reset_for_retry('$step', true)");
 $event = worker($shard, "SELECT event_id FROM tasker_checkpoint_claim('w', '1 hour')");
 $again = "\\set VERBOSITY sqlstate\n\\set event $event\nBEGIN; $rows $save COMMIT;\n";
 is(worker($shard, $again), '1|f', 'rows and checkpoint on the shard');
-like(($shard->psql('postgres', $again))[2], qr/ERROR:  TC003/, 'the same again is refused');
+like(($shard->psql('app', $again))[2], qr/ERROR:  TC003/, 'the same again is refused');
 is(worker($shard, $written), '100', 'and the rows are there once');
 
 # Nor does the transaction at the proxy hold a lock on the step.
@@ -104,7 +104,7 @@ foreach ([ 'shard', $shard ], [ 'proxy', $proxy ])
 	my ($where, $node) = @$_;
 	$talk{$where} = "LISTEN tasker_checkpoint;\n";
 	$heard{$where} = '';
-	$listener{$where} = IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('postgres') ],
+	$listener{$where} = IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('app') ],
 		'<', \$talk{$where}, '>', \$heard{$where}, $timeout);
 	heard($where);
 }
