@@ -107,7 +107,9 @@ arrive()
 		*) tc_die "don't know which release delivers PostgreSQL $major" ;;
 	esac
 	if ! within unshare.out true; then
-		echo "$major: skipped: $(cat "$tc_work/unshare.out")"
+		reason=$(cat "$tc_work/unshare.out")
+		mountpoint -q / || reason="$reason: / is no mount point, as in a chroot"
+		echo "$major: skipped: $reason"
 		return 1
 	fi
 	if ! prepare; then
