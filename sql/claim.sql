@@ -64,7 +64,7 @@ FROM kinds k, trip(k.cursor, n, results) delivery ORDER BY n;
 -- the handler's own view of it
 SELECT c.cursor IS NOT DISTINCT FROM l.cursor AS cursor, c.items_processed = l.items_processed AS items,
 	c.accumulated_results IS NOT DISTINCT FROM l.accumulated_results AS results, c.sequence = l.sequence AS sequence
-FROM tasker_checkpoint_claim('one') c, tasker_checkpoint_load(c.step_uuid) l;
+FROM tasker_checkpoint_claim('one', '1 hour') c, tasker_checkpoint_load(c.step_uuid) l;
 
 -- the one that waits longest first, whatever its key
 SELECT count(tasker_checkpoint_dispatch(step)) FROM unnest(ARRAY[:'s2', :'s3', :'s4', :'s5']::uuid[]) step;
@@ -72,20 +72,20 @@ CALL older(:'s4', '4 hours');
 CALL older(:'s2', '3 hours');
 CALL older(:'s5', '2 hours');
 CALL older(:'s3', '1 hour');
-SELECT right(step_uuid::text, 1) AS step FROM tasker_checkpoint_claim('one');
-SELECT right(step_uuid::text, 1) AS step FROM tasker_checkpoint_claim('one', '1 minute', 2);
+SELECT right(step_uuid::text, 1) AS step FROM tasker_checkpoint_claim('one', '1 hour');
+SELECT right(step_uuid::text, 1) AS step FROM tasker_checkpoint_claim('one', '1 hour', 2);
 -- a certain one; then there is one less than wanted
 SELECT tasker_checkpoint_dispatch(:'s1') IS NULL AS claimed;
-SELECT right(step_uuid::text, 1) AS step FROM tasker_checkpoint_claim('one', '1 minute', 1000);
+SELECT right(step_uuid::text, 1) AS step FROM tasker_checkpoint_claim('one', '1 hour', 1000);
 SELECT * FROM events;
 -- those whose lease is over, at their place among the others
 CALL lapse();
 CALL older(:'s3', '5 days');
 CALL older(:'s1', '6 days');
-SELECT right(step_uuid::text, 1) AS step, deliveries FROM tasker_checkpoint_claim('two', max_steps => 2);
-SELECT right(step_uuid::text, 1) AS step, deliveries FROM tasker_checkpoint_claim('two', step_uuid => :'s5', max_steps => 3);
+SELECT right(step_uuid::text, 1) AS step, deliveries FROM tasker_checkpoint_claim('two', '1 hour', 2);
+SELECT right(step_uuid::text, 1) AS step, deliveries FROM tasker_checkpoint_claim('two', '1 hour', 3, :'s5');
 SELECT * FROM events;
-SELECT right(step_uuid::text, 1) AS step, deliveries FROM tasker_checkpoint_claim('three', '0.025 hours', 3) ORDER BY step;
+SELECT right(step_uuid::text, 1) AS step, deliveries FROM tasker_checkpoint_claim('three', '0.525 hours', 3) ORDER BY step;
 SELECT * FROM events;
 
 -- several at once have an event each
@@ -107,14 +107,14 @@ BEGIN;
 SAVEPOINT one;
 SELECT count(*) FROM tasker_checkpoint_claim('one');
 ROLLBACK TO one;
-SELECT deliveries FROM tasker_checkpoint_claim('two');
+SELECT deliveries FROM tasker_checkpoint_claim('two', '1 hour');
 COMMIT;
 SELECT * FROM events;
 
 -- claim reads what its own transaction has written before
 BEGIN;
 SELECT sequence FROM tasker_checkpoint_yield(:'s3', '"fresh"', 3);
-SELECT cursor, sequence FROM tasker_checkpoint_claim('one');
+SELECT cursor, sequence FROM tasker_checkpoint_claim('one', '1 hour');
 COMMIT;
 
 -- never one that is paused, cancelled, claimed or not yet available
