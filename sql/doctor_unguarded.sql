@@ -67,6 +67,18 @@ SELECT regress_home.tasker_checkpoint_attach('jobs', 'id');
 SELECT status, found FROM findings;
 DROP SCHEMA tasker CASCADE;
 
+-- that one swapped by renames: the doctor says what health says, and of the one that is left behind what it is
+CREATE TABLE jobs_new (LIKE jobs INCLUDING ALL);
+ALTER TABLE jobs RENAME TO jobs_old;
+ALTER TABLE jobs_new RENAME TO jobs;
+SELECT * FROM findings;
+SELECT count(*) FROM findings f JOIN regress_home.tasker_checkpoint_health h ON f.status = 'error' AND (h.detail, h.statement) = (f.found, f.statement);
+SELECT statement FROM findings \gexec
+SELECT * FROM findings;
+SELECT statement FROM findings \gexec
+SELECT * FROM findings;
+DROP TABLE jobs_old;
+
 -- strays
 CREATE TABLE other (id uuid, n bigint);
 CREATE TRIGGER stray BEFORE INSERT OR UPDATE OF id, n ON other FOR EACH ROW EXECUTE FUNCTION regress_home.tasker_checkpoint_guard();

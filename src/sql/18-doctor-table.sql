@@ -39,6 +39,15 @@ BEGIN ATOMIC
         AND NOT EXISTS (SELECT FROM tasker_checkpoint_registrations() r WHERE r.attached AND r.relid = u.relid)
         -- that the attached one is a part of it is said below
         AND a.root IS DISTINCT FROM u.relid AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = a.oid AND i.inhparent = u.relid)
+    ), moves AS (
+        -- what health says of a copy that has taken the place of the attached one, under whatever name
+        SELECT (s.told).detail, (s.told).statement
+        FROM (SELECT a.unguard, tasker_checkpoint_unguarded() AS told
+              FROM attached a
+              WHERE (SELECT pg_catalog.count(*) FROM counting) = 1
+              AND NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = a.oid)) s
+        WHERE pg_catalog.starts_with((s.told).statement, s.unguard)
+        AND NOT EXISTS (SELECT FROM others o WHERE o.trusted AND o.alike)
     ), marks AS (
         -- what attach leaves on a table beside the guard
         SELECT d.objoid AS relid, 'c'::text AS kind,
@@ -59,6 +68,8 @@ BEGIN ATOMIC
         AND EXISTS (SELECT FROM attached)
         AND NOT EXISTS (SELECT FROM tasker_checkpoint_registrations() r WHERE r.relid = c.oid)
         AND NOT EXISTS (SELECT FROM others o WHERE o.relid = c.oid)
+        AND NOT EXISTS (SELECT FROM moves v CROSS JOIN attached a
+                        WHERE v.statement = a.unguard || tasker_checkpoint_attach_call(c.oid, a.key_column))
         GROUP BY c.oid
     )
     SELECT 'ok', pg_catalog.format('Table %s is attached.', a.name), NULL
@@ -85,6 +96,8 @@ BEGIN ATOMIC
            CASE WHEN o.alike THEN o.unguard || tasker_checkpoint_attach_call(o.relid, o.key_column) END
     FROM others o
     WHERE o.trusted
+    UNION ALL
+    SELECT 'error', v.detail, v.statement FROM moves v
     UNION ALL
     SELECT 'warning',
            pg_catalog.format('Table %s is as if it had been attached, and is not, but %s is. If it is in use, what is stored in it is not guarded; if not, the statement takes the marks away.',
