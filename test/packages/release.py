@@ -101,10 +101,12 @@ def dockerfile():
     check(lines[0][0] == "ARG" and re.fullmatch(r"PG_MAJOR=1[5-9]", lines[0][1]), f"Dockerfile: {lines[0]}")
     final = [word for word, _ in lines][[i for i, line in enumerate(lines) if line[0] == "FROM"][1]:]
     check("RUN" not in final, "Dockerfile: something is run in what is delivered")
-    for word, rest in lines:
-        if word == "COPY" and not rest.startswith("--from"):
-            for file in rest.split()[:-1]:
-                check(pathlib.Path(file).exists(), f"Dockerfile: no {file}")
+    copied = [file for word, rest in lines if word == "COPY" and not rest.startswith("--from") for file in rest.split()[:-1]]
+    for file in copied:
+        check(pathlib.Path(file).exists(), f"Dockerfile: no {file}")
+    # What is built is built there: test/container.sh
+    ignored = [line for line in pathlib.Path(".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    check(ignored == ["*"] + sorted(f"!{file}" for file in copied) + ["src/**/*.bc", "src/**/*.o"], f".dockerignore: {ignored}")
     wanted = set().union(*(packages(rest) for word, rest in lines if word == "RUN"))
     wanted = {package.replace("$PG_MAJOR", "15") for package in wanted}
     check(wanted == documented("From source"), f"Dockerfile: {wanted}, docs/install.md: {documented('From source')}")
