@@ -12,6 +12,8 @@ set -u
 tc_root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=test/lib.sh
 . "$tc_root/test/lib.sh"
+# shellcheck source=test/bare.sh
+. "$tc_root/test/bare.sh"
 
 for file; do
 	case $file in
@@ -22,44 +24,6 @@ done
 if [ "$(id -u)" -ne 0 ]; then
 	exec sudo env MIRROR="${MIRROR-}" sh "$tc_root/test/install.sh" "$@"
 fi
-passed=0
-failed=0
-
-# What is behind a step that fails is not tried.
-finish()
-{
-	echo "$passed passed, $failed failed"
-	exit $failed
-}
-
-# step WHAT COMMAND...
-step()
-{
-	what=$1
-	shift
-	began=$(date +%s)
-	if tc_run "$tc_work/step.out" "$@"; then
-		passed=$((passed + 1))
-		echo "ok: $what, $(($(date +%s) - began)) s"
-	else
-		failed=$((failed + 1))
-		tail -n 60 "$tc_work/step.out"
-		echo "not ok: $what"
-		finish
-	fi
-}
-
-# guest WHAT SCRIPT [OPTION...]: what is mounted or started there ends with it.
-inside="unshare --mount --pid --fork --kill-child"
-guest()
-{
-	what=$1
-	script=$2
-	shift 2
-	# shellcheck disable=SC2086	# words
-	step "$what" $inside "$@" --mount-proc="$chroot/proc" chroot "$chroot" env -i HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive \
-		PATH=/usr/sbin:/usr/bin:/sbin:/bin sh -eux "/release/$script"
-}
 
 # The README's blocks as one script of root's, in a container: statements are typed into
 # psql, what make does the packages have done.
@@ -117,14 +81,7 @@ make_them()
 	mv "$chroot"/release/*.deb "$chroot"/release/tree/*.zip "$tc_work/packages"
 }
 
-tc_begin
-tc_env='env'
-tc_bin=
-tc_as=
-chroot=$tc_work/clean
-# A server there is gone with its namespace, whatever its file says.
-trap 'rm -f "$tc_work"/*/var/lib/postgresql/*/*/postmaster.pid; tc_cleanup' EXIT
-tc_need debootstrap
+bare_begin debootstrap
 mkdir "$tc_work/packages"
 for file; do
 	case $file in
@@ -134,17 +91,8 @@ for file; do
 	cp "$file" "$tc_work/packages" || exit 1
 done
 
-step 'a clean Debian 12' unshare --mount debootstrap --variant=minbase bookworm "$chroot" "${MIRROR-}"
-mkdir -p "$chroot/release"
+bare_make
 tc_sources "$chroot/release/tree"
-# With the servers' corrections, as any Debian has them
-sed -n 's/ bookworm / bookworm-updates /p; s|/debian/* bookworm-updates |/debian-security bookworm-security |p' \
-	"$chroot/etc/apt/sources.list" >"$chroot/etc/apt/sources.list.d/corrections.list"
-# As in a container, nothing is started by a package.
-printf '#!/bin/sh\nexit 101\n' >"$chroot/usr/sbin/policy-rc.d"
-chmod 755 "$chroot/usr/sbin/policy-rc.d"
-echo 'apt-get -qq update' >"$chroot/release/update"
-guest 'knows what there is' update
 [ $# -gt 0 ] || make_them
 
 place debian

@@ -131,12 +131,12 @@ check "test/check-style.sh is content" style
 cat <<END
 
 For a person:
-  1. bash .ci/run, sh test/deep.sh, sh test/mutants/run.sh and sh test/install.sh pass, of
-     this commit, as do the clients on later servers (docs/stability.md, "What is tested");
-     sh test/reliability.sh has written its figures.
+  1. bash .ci/run, sh test/deep.sh, sh test/mutants/run.sh, sh test/install.sh and
+     sh test/container.sh pass, of this commit, as do the clients on later servers
+     (docs/stability.md, "What is tested"); sh test/reliability.sh has written its figures.
   2. META.json names repository, bug tracker and homepage under "resources", Dockerfile's
      and the workflows' versions are the newest, and SECURITY.md says whom to tell.
-  3. docker build . and a first yield in that image: no test here runs Docker.
+  3. docker build . of the official image, and a first yield in it: no test here has that.
   4. git tag -s v$version; git push origin v$version. The workflow Release makes archive,
      packages, bill of materials and provenance.
   5. gh attestation verify of each; sha256sum of the archive is that of make dist here.

@@ -4,7 +4,7 @@
 # What releases are made by: the checklist finds what is in the way of one, the workflows
 # and the Dockerfile name what is here. Docker itself does not run here, nor do the
 # workflows: the commands of a release do, but for apt and the actions between them, and
-# the Dockerfile's with the files that it copies. Prints TAP.
+# the Dockerfile's with the files that it copies (all of it: test/container.sh). Prints TAP.
 #
 # Packages: git, gcc, make, python3, python3-yaml, build-essential, debhelper, pkg-config,
 # Packages: libpq-dev, postgresql-server-dev-all.
