@@ -134,6 +134,16 @@ for file in "$tc_root"/debian/tests/*; do
 	guest "debian/tests/$name" "$name" --net
 done
 
+cat >"$chroot/release/purge" <<'END'
+for package in /release/packages/*.deb; do
+	dpkg-deb -f "$package" Package
+done | xargs apt-get -y -qq purge
+find / -xdev \( -path /release -o -path /root -o -path /tmp \) -prune -o -name '*tasker?checkpoint*' -print >/release/left
+cat /release/left
+[ ! -s /release/left ]
+END
+guest 'apt purges them, and leaves nothing of them' purge
+
 for file in "$tc_work"/packages/*.zip; do
 	[ -e "$file" ] || finish
 	place pgxn
