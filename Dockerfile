@@ -11,7 +11,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends "postgresql-ser
 WORKDIR /sources
 COPY Makefile tasker_checkpoint.control ./
 COPY src src
-RUN make PG_CONFIG="/usr/lib/postgresql/$PG_MAJOR/bin/pg_config"
+# an object that a build has left in src is no good here
+RUN make clean all PG_CONFIG="/usr/lib/postgresql/$PG_MAJOR/bin/pg_config"
 RUN make install PG_CONFIG="/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" DESTDIR=/installed
 
 FROM postgres:${PG_MAJOR}-bookworm
