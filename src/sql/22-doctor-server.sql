@@ -35,7 +35,7 @@ BEGIN ATOMIC
         (c.history_size > 0 AND c.history_limit <> 0 AND c.cursor_limit = -1,
          'notice', 'cursor_limit', greatest(c.history_size, 12)::text,
          'tasker_checkpoint.cursor_limit is none, and above history_size one cursor empties the history.'),
-        (c.history_limit = 0 AND c.no_archive, 'notice', 'history_limit', '100',
+        (c.history_limit = 0 AND c.no_archive, 'notice', 'history_limit', '10',
          'tasker_checkpoint.history_limit is 0, so rewind has nothing to go back to.'),
         (c.history_limit <> 0 AND c.history_size = 0 AND c.no_archive, 'notice', 'history_size', '64kB',
          'tasker_checkpoint.history_size is 0, so rewind has nothing to go back to.'),

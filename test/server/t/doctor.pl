@@ -162,7 +162,7 @@ limits|ALTER DATABASE "the ""doctor""" SET tasker_checkpoint.results_limit = '21
 notify_queue|SELECT pg_catalog.pg_terminate_backend(PID);
 replication|ALTER DATABASE "the ""doctor""" SET session_replication_role = 'origin';
 settings|ALTER DATABASE "the ""doctor""" SET tasker_checkpoint.enforce = 'error';
-settings|ALTER ROLE $user IN DATABASE "the ""doctor""" SET tasker_checkpoint.history_limit = '100';
+settings|ALTER ROLE $user IN DATABASE "the ""doctor""" SET tasker_checkpoint.history_limit = '10';
 settings|ALTER ROLE $user SET tasker_checkpoint.max_lease = '1min';
 table|ALTER TABLE tasker.workflow_steps ALTER COLUMN checkpoint DROP DEFAULT;
 trigger_order|ALTER TRIGGER zzz ON tasker.workflow_steps RENAME TO zy_zzz;
