@@ -6,7 +6,7 @@ CREATE EXTENSION tasker_checkpoint;
 SELECT tasker_checkpoint_create_table('jobs');
 INSERT INTO jobs (id) VALUES (:'s');
 CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
-CREATE VIEW findings AS SELECT status, found, statement FROM tasker_checkpoint_doctor() WHERE "check" = 'events';
+CREATE VIEW findings AS SELECT status, found, statement FROM tasker_checkpoint_doctor() WHERE "check" = 'events' ORDER BY found COLLATE "C";
 RESET client_min_messages;
 
 -- what harms nobody is not mentioned
