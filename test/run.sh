@@ -105,7 +105,7 @@ prove_suite()
 		bad=$(sed -n 's/.*(Wstat: .* Failed: \([0-9]*\))$/\1/p' "$tc_work/$suite.out" |
 			awk '{ n += $1; m += $1 ? $1 : 1 } END { print n + 0, m ? m : 1 }')
 		# shellcheck disable=SC2046	# names without blanks
-		show "$suite" $(sed -n 's|^test/[a-z]*/t/\(.*\)\.pl (Wstat.*|tmp_check/log/regress_log_\1|p' \
+		show "$suite" $(sed -n 's|^test/[a-z]*/t/\(.*\)\.pl *(Wstat.*|tmp_check/log/regress_log_\1|p' \
 			"$tc_work/$suite.out")
 	fi
 	closing=$(sed -n 's/^\(Files=.*[0-9]\), *[0-9.]* wall.*/\1/p' "$tc_work/$suite.out" | tail -n 1)
