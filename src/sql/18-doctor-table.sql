@@ -106,7 +106,7 @@ BEGIN ATOMIC
     FROM left_behind l CROSS JOIN attached a
     UNION ALL
     SELECT 'notice',
-           pg_catalog.format('Table %s, which is named as Tasker''s, belongs to role "%s", and %s is attached. Only if the other is the steps table, detach this one and attach that.',
+           pg_catalog.format('Table %s, which is named as Tasker''s, belongs to role "%s", and %s is attached. Only if the other is the steps table, drop both triggers of this one, which unlike detach leaves steps dispatched, and attach that.',
                              c.oid::regclass, tasker_checkpoint_shown(pg_catalog.pg_get_userbyid(c.relowner)::text, false), o.attached),
            NULL
     FROM others o JOIN pg_class c ON c.oid = o.relid
